@@ -1,0 +1,41 @@
+# Every target sets up what it needs: Python 3.11 or newer (with venv and pip) and make are enough.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: book test lab bench notebooks lock clean
+
+book: $(READY)  ## execute every chapter and build the pages
+	@rm -rf _build/html _build/.doctrees
+	$(BIN)/jupyter-book build . -W -n --keep-going
+	@echo "The book is ready: file://$(CURDIR)/_build/html/index.html"
+
+test: $(READY)  ## style, the book, the tests, and the stored outputs of every chapter
+	$(BIN)/ruff check .
+	$(MAKE) book
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests --nbval chapters
+
+lab: $(READY)  ## read and change the chapters live
+	$(BIN)/jupyter lab --notebook-dir=. chapters
+
+bench: $(READY)  ## timings side by side with other codes
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+notebooks: $(READY)  ## execute the chapters again and store their text outputs
+	$(BIN)/python book/slim.py
+
+lock:  ## resolve requirements.lock again (needs uv)
+	uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-emit-index-url --no-emit-find-links --quiet -o requirements.lock
+
+clean:
+	rm -rf _build
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	@echo "Setting up $(VENV) (once, about a minute) ..."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
