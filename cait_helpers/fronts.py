@@ -1,0 +1,571 @@
+"""The electroneutral theory of the replacement front: plateau, fan, travelling wave, eqn (3).
+
+With y the fraction of the native ion, y_M = 1 - y that of the foreign one and one flux J of ions
+through every plane, the Nernst-Planck-Poisson equations reduce, for a Debye length far below every
+other length, to one conservation law,
+
+    N dy/dt + d/dx [J t(y) - N D~(y) dy/dx] = 0,
+    t = D_native y / (D_native y + D_foreign y_M),   D~ = D_native D_foreign / (same sum).
+
+Its drift limit depends on xi = x N / (integral of J dt) alone: y(xi) minimises t(y) - xi y, which
+is the lower convex envelope of t (Buckley-Leverett; shocks, fans and plateaus come out of it).
+The derivation is the book's own; eqn numbers refer to doi 10.1039/d4cp00262h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.constants import e, k
+from scipy.interpolate import CubicHermiteSpline
+
+from .landscape import SMALLEST, log_slope, number, within
+
+Array = NDArray[np.float64]
+Law = Callable[[ArrayLike], ArrayLike]
+
+
+@dataclass(frozen=True)
+class _Constant:
+    D: float
+
+    def __call__(self, fraction: ArrayLike) -> Array:
+        return np.full(np.shape(fraction), self.D)
+
+    def log_slope(self, fraction: ArrayLike) -> Array:
+        return np.zeros(np.shape(fraction))
+
+
+def _law(name: str, D: float | Law) -> Law:
+    return D if callable(D) else _Constant(number(name, D, 1e-60, 1.0, "m^2/s"))
+
+
+def _coefficients(
+    fraction: ArrayLike, D_native: float | Law, D_foreign: float | Law
+) -> tuple[Array, Array, Array]:
+    y = within("fraction", fraction, 0.0, 1.0)
+    native = np.asarray(_law("D_native", D_native)(y), dtype=float)
+    foreign = np.asarray(_law("D_foreign", D_foreign)(1 - y), dtype=float)
+    return y, native, foreign
+
+
+def transference(fraction: ArrayLike, D_native: float | Law, D_foreign: float | Law) -> Array:
+    """Transference number of the native ion, t = D_native y / (D_native y + D_foreign (1 - y)).
+
+    Parameters
+    ----------
+    fraction : array_like, any shape
+        Native ions as a fraction y of their bulk density (1), 0 to 1.
+    D_native, D_foreign : float or callable
+        Diffusion coefficients (m^2/s); a callable takes the fraction of its own ion.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+    """
+    y, native, foreign = _coefficients(fraction, D_native, D_foreign)
+    return native * y / (native * y + foreign * (1 - y))
+
+
+def interdiffusivity(fraction: ArrayLike, D_native: float | Law, D_foreign: float | Law) -> Array:
+    """Nernst-Planck (Hartley) interdiffusion coefficient (m^2/s); arguments as `transference`.
+
+    D~ = D_native D_foreign / (D_native y + D_foreign (1 - y)): the minority ion's at either end.
+    """
+    y, native, foreign = _coefficients(fraction, D_native, D_foreign)
+    return native * foreign / (native * y + foreign * (1 - y))
+
+
+def _bisect(below: Callable[[Array], Array], low: Array, high: Array) -> Array:
+    """Where ``below`` turns from true to false in [low, high], to round-off; an end if nowhere."""
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        left = below(middle)
+        low, high = np.where(left, middle, low), np.where(left, high, middle)
+    return 0.5 * (low + high)
+
+
+def _lower_hull(x: Array, y: Array) -> list[int]:
+    """Indices of the vertices of the lower convex hull of points with increasing x."""
+    xs, ys, hull = x.tolist(), y.tolist(), []
+    for i in range(len(xs)):
+        while len(hull) > 1:
+            a, b = hull[-2], hull[-1]
+            if (ys[b] - ys[a]) * (xs[i] - xs[b]) < (ys[i] - ys[b]) * (xs[b] - xs[a]):
+                break
+            hull.pop()
+        hull.append(i)
+    return hull
+
+
+@dataclass(frozen=True)
+class Front:
+    """Exact drift-limit solution of a replacement experiment; made by `front`.
+
+    Attributes
+    ----------
+    D_native, D_foreign : callable
+        Diffusion coefficients (m^2/s), each against the fraction of its own ion.
+    kind : {"shock", "wave", "rarefaction"}
+        What leads: a jump from the bulk down to a plateau, a jump down to nothing, or a gradual
+        start (the foreign ion is faster than the native one: no sharp front).
+    plateau : float
+        Fraction of the native ion just behind the front: 0 for a wave, 1 for a rarefaction.
+    speed : float
+        Speed s of the front in units of J/N.
+    ratio : float
+        D_native / D_foreign at the plateau.
+    """
+
+    D_native: Law
+    D_foreign: Law
+    kind: Literal["shock", "wave", "rarefaction"]
+    plateau: float
+    speed: float
+    ratio: float
+
+    # S = y r + 1 - y with r = D_native/D_foreign is the conductivity over that of foreign ions
+    # alone; t = y r / S. The front moves at s = 1/S(plateau), the lowest S there is.
+
+    def _ratio(self, y: Array) -> tuple[Array, Array]:
+        """r and d ln r / d ln y."""
+        y = np.maximum(y, SMALLEST)
+        other = np.maximum(1 - y, SMALLEST)
+        r = np.asarray(self.D_native(y), dtype=float) / np.asarray(self.D_foreign(other))
+        return r, log_slope(self.D_native, y) + log_slope(self.D_foreign, other) * y / other
+
+    def _speed_of(self, y: Array) -> Array:
+        """dt/dy: the speed (J/N) at which a fraction travels in a fan."""
+        r, slope = self._ratio(y)
+        return r * (1 + (1 - y) * slope) / (y * r + 1 - y) ** 2
+
+    @cached_property
+    def _envelope(self) -> tuple[Array, Array, Array]:
+        """Nodes y, the indices of the hull's vertices among them, the slopes between these."""
+        y = np.unique(np.append(_nodes(), self.plateau))
+        for refinements in (2, 1, 0):
+            t = y * self._ratio(y)[0]
+            t = t / (t + 1 - y)
+            hull = np.array(_lower_hull(y, t))
+            slopes = np.diff(t[hull]) / np.diff(y[hull])
+            jumps = np.flatnonzero(np.diff(hull) > 1)
+            # Pin the ends of shocks inside the fan down; the leading one is exact already.
+            ends = [i for j in jumps for i in hull[j : j + 2] if 0 < y[i] < self.plateau]
+            if refinements == 0 or not ends or len(ends) > 20:
+                break
+            fine = [np.linspace(y[i - 1], y[i + 1], 201) for i in ends]
+            y = np.unique(np.concatenate([y, *fine]))
+        return y, hull, slopes
+
+    @cached_property
+    def shocks(self) -> tuple[tuple[float, float, float], ...]:
+        """Every jump, the leading one last: (speed in J/N, fraction behind, fraction ahead)."""
+        y, hull, slopes = self._envelope
+        found = [
+            (float(slopes[j]), float(y[hull[j]]), float(y[hull[j + 1]]))
+            for j in np.flatnonzero(np.diff(hull) > 1)
+            if y[hull[j + 1]] <= self.plateau
+            # Straight stretches of t are hull edges as well, but nothing jumps there.
+            and np.ptp(self._speed_of(y[hull[j] : hull[j + 1] + 1])) > 1e-9
+        ]
+        if self.kind != "rarefaction":
+            found.append((self.speed, self.plateau, 1.0))
+        return tuple(found)
+
+    def fan(self, xi: ArrayLike) -> Array:
+        """Fraction of the native ion in the drift limit.
+
+        Parameters
+        ----------
+        xi : array_like, any shape
+            Depth over the depth J time/N that the passed charge would fill with foreign ions (1),
+            not negative. At the very front, xi = ``speed``, the value is the plateau.
+
+        Returns
+        -------
+        ndarray, shape of ``xi``
+            Fraction y (1): the fan behind the front, 1 ahead of it.
+
+        Raises
+        ------
+        ValueError
+            If ``xi`` is negative or not finite.
+        """
+        xi = within("xi", xi, 0.0, np.finfo(float).max)
+        y, hull, slopes = self._envelope
+        last = int(np.searchsorted(y[hull], self.plateau))
+        vertex = hull[np.minimum(np.searchsorted(slopes, xi), last)]
+        low, high = y[np.maximum(vertex - 1, 0)], y[np.minimum(vertex + 1, y.size - 1)]
+        inside = _bisect(lambda v: self._speed_of(v) < xi, low, np.minimum(high, self.plateau))
+        inside = np.where(xi == 0, 0.0, inside)
+        return np.where(xi > self.speed, 1.0, inside)
+
+    def depth(self, charge_per_area: ArrayLike, ion_density: float) -> Array:
+        """Depth of the front (m) after a charge (C/m^2), at the bulk ion density (m^-3)."""
+        charge = within("charge_per_area", charge_per_area, 0.0, 1e9)
+        return self.speed * charge / (e * number("ion_density", ion_density, 1e20, 1e32, "m^-3"))
+
+    def profile(self, x: ArrayLike, charge_per_area: float, ion_density: float) -> Array:
+        """Fraction of the native ion against depth after a charge, in the drift limit.
+
+        How the charge was spread over time has no influence.
+
+        Parameters
+        ----------
+        x : array_like, any shape
+            Depth (m), not negative.
+        charge_per_area : float
+            Charge that has passed (C/m^2), above zero.
+        ion_density : float
+            Bulk density N of the native ion (m^-3).
+
+        Raises
+        ------
+        ValueError
+            If a value is out of range.
+        """
+        charge = number("charge_per_area", charge_per_area, 1e-9, 1e9, "C/m^2")
+        density = number("ion_density", ion_density, 1e20, 1e32, "m^-3")
+        return self.fan(within("x", x, 0.0, 1e3) * e * density / charge)
+
+    def width(self, flux_per_N: float) -> float:
+        """Distance (m) over which the front decays towards the bulk by a factor of e.
+
+        (D_foreign/v) / (1 - D_foreign/(D_native s)) with v = s J/N the speed of the front and
+        both coefficients ahead of it: for constant coefficients the scale of the logistic wave.
+
+        Parameters
+        ----------
+        flux_per_N : float
+            J/N (m/s), the current density over e N.
+
+        Raises
+        ------
+        ValueError
+            If there is no sharp front, or the value is out of range.
+        """
+        flux = self._flux(flux_per_N)
+        r = float(self._ratio(np.asarray(1.0))[0])
+        D = float(np.asarray(self.D_native(1.0)))
+        return D / (flux * self.speed * (r - 1 / self.speed))
+
+    def _flux(self, flux_per_N: float) -> float:
+        if self.kind == "rarefaction":
+            raise ValueError("the foreign ion is not slower than the native one: no sharp front")
+        return number("flux_per_N", flux_per_N, 1e-40, 1e10, "m/s")
+
+    def wave(self, x: ArrayLike, flux_per_N: float) -> Array:
+        """Travelling wave: the finite width that diffusion gives to the leading front.
+
+        The moving-frame balance D~ dy/dx = (J/N)[t(y) - t(plateau) - s (y - plateau)] by
+        quadrature. It approaches the bulk exponentially, and a plateau like 1/x; for constant
+        coefficients it is y = 1/(1 + exp(-x/w)) with w = ``width`` (Abou-el-leil and Cooper,
+        doi 10.1111/j.1151-2916.1979.tb19086.x).
+
+        Parameters
+        ----------
+        x : array_like, any shape
+            Distance (m) from the place where y is half-way between plateau and bulk.
+        flux_per_N : float
+            J/N (m/s), the current density over e N.
+
+        Returns
+        -------
+        ndarray, shape of ``x``
+            Fraction y (1), accurate to about 1e-8.
+
+        Raises
+        ------
+        ValueError
+            If there is no sharp front, or a value is out of range.
+        """
+        flux = self._flux(flux_per_N)
+        z_of_x, slope, tail = self._wave
+        scaled = within("x", x, -1e9, 1e9) * flux
+        left, right = z_of_x.x[0], z_of_x.x[-1]
+        z = z_of_x(np.clip(scaled, left, right))
+        z = z + slope[1] * np.maximum(scaled - right, 0)
+        beyond = np.maximum(left - scaled, 0)  # towards the plateau
+        if self.kind == "wave":
+            z = z - slope[0] * beyond
+        rise = 1 / (1 + np.exp(-z))
+        if self.kind == "shock":
+            rise = rise / (1 + beyond * tail)
+        return self.plateau + (1 - self.plateau) * rise
+
+    @cached_property
+    def _wave(self) -> tuple[CubicHermiteSpline, tuple[float, float], float]:
+        """z = logit of the rise against x J/N, dz/dx at both ends, and the scale of the tail."""
+        step = 0.02
+        z = np.arange(-16.0 if self.kind == "shock" else -30.0, 30.0 + step / 2, step)
+        node, weight = np.polynomial.legendre.leggauss(6)
+        within_step = 0.5 * step * self._dx_dz(z[:-1, None] + 0.5 * step * (1 + node)) @ weight
+        x = np.concatenate([[0.0], np.cumsum(within_step)])
+        x -= x[np.argmin(np.abs(z))]
+        slope = 1 / self._dx_dz(z)
+        # dx/dy = K/(y - plateau)^2 at the plateau: the rise goes like 1/x there.
+        tail = float(slope[0] * (1 - 1 / (1 + np.exp(-z[0]))))
+        return CubicHermiteSpline(x, z, slope), (float(slope[0]), float(slope[-1])), tail
+
+    def _dx_dz(self, z: Array) -> Array:
+        p = 1 / (1 + np.exp(-z))
+        gap = 1 - self.plateau
+        y = np.minimum(self.plateau + gap * p, 1.0)
+        r = self._ratio(y)[0]
+        if self.kind == "wave":
+            excess = y * (r - 1)  # S - S(plateau), divided below by p
+            return np.asarray(self.D_native(np.maximum(y, SMALLEST))) * p / excess
+        excess = y * r - self.plateau * self.ratio - gap * p
+        # The double root at the plateau: integrate dS/dy instead of taking a small difference.
+        close = gap * p < 0.01 * self.plateau
+        if close.any():
+            node, weight = np.polynomial.legendre.leggauss(8)
+            rise = gap * p[close]
+            inner = self.plateau + 0.5 * rise[:, None] * (1 + node)
+            ratio, slope = self._ratio(inner)
+            excess[close] = 0.5 * rise * ((ratio * (1 + slope) - 1) @ weight)
+        return np.asarray(self.D_native(y)) * p / (self.speed * excess)
+
+    @cached_property
+    def resistance(self) -> float:
+        """Mean resistivity of the replaced zone over that of the bulk glass (1).
+
+        The fan depends on depth over front depth alone, so this is one number, the mean of
+        D_native(1) / (D_native y + D_foreign (1 - y)) over the fan.
+        """
+        # Gauss-Legendre in ln(xi), where the fan is smooth, between its jumps and its start.
+        breaks = np.array([float(self._speed_of(np.asarray(0.0))), *(s[0] for s in self.shocks)])
+        breaks = -np.log(np.clip(breaks / self.speed, np.exp(-40.0), 1.0))
+        edges = np.unique(np.append(np.linspace(0.0, 40.0, 81), breaks))
+        node, weight = np.polynomial.legendre.leggauss(12)
+        half = 0.5 * np.diff(edges)[:, None]
+        decay = np.exp(-(edges[:-1, None] + half * (1 + node)))
+        y = self.fan(self.speed * decay)
+        return float(np.sum(half * weight * decay * self._resistivity(y)))
+
+    @property
+    def sheet_resistance(self) -> float:
+        """The same with the plateau's composition all through the replaced zone (1)."""
+        return float(self._resistivity(np.asarray(self.plateau)))
+
+    def _resistivity(self, y: Array) -> Array:
+        D_bulk = float(np.asarray(self.D_native(1.0)))
+        native = np.asarray(self.D_native(np.maximum(y, SMALLEST)), dtype=float)
+        foreign = np.asarray(self.D_foreign(np.maximum(1 - y, SMALLEST)), dtype=float)
+        return D_bulk / (native * y + foreign * (1 - y))
+
+
+def _nodes() -> Array:
+    """Fractions from 0 to 1, fine at both ends."""
+    ends = np.geomspace(SMALLEST, 1e-3, 400)
+    return np.unique(
+        np.concatenate([[0.0], ends, np.linspace(1e-3, 1.0, 2000), 1 - ends[ends > 1e-9]])
+    )
+
+
+def front(D_native: float | Law, D_foreign: float | Law) -> Front:
+    """Exact front of a replacement experiment in the electroneutral drift limit.
+
+    The plateau is the fraction with the highest y (1 - D_native/D_foreign): the tangent from the
+    bulk to t(y). Inside (0, 1) it obeys d(y D_native)/dy = D_foreign for a constant D_foreign.
+    A plateau below 1e-12 counts as none.
+
+    Parameters
+    ----------
+    D_native, D_foreign : float or callable
+        Diffusion coefficients (m^2/s), positive. A callable takes the fraction of its own ion,
+        from 1e-12 to 1 (smooth and defined to 1.01 if it has no ``log_slope``).
+
+    Returns
+    -------
+    Front
+
+    Raises
+    ------
+    ValueError
+        If a coefficient is not positive and finite.
+    """
+    native, foreign = _law("D_native", D_native), _law("D_foreign", D_foreign)
+    y = _nodes()[1:]
+    for name, law, at in (("D_native", native, y), ("D_foreign", foreign, y)):
+        values = np.asarray(law(at), dtype=float)
+        bad = ~(np.isfinite(values) & (values > 0))
+        if values.shape != at.shape or bad.any():
+            raise ValueError(f"{name} must map an array of fractions to positive values in m^2/s")
+    draft = Front(native, foreign, "rarefaction", 1.0, 1.0, 1.0)
+
+    def rising(v: Array) -> Array:  # d/dy of y (1 - r)
+        r, slope = draft._ratio(v)
+        return r * (1 + slope) <= 1
+
+    gain = np.append(0.0, y * (1 - draft._ratio(y)[0]))
+    y = np.append(0.0, y)
+    best = int(np.flatnonzero(gain >= gain.max() - 1e-15)[-1])
+    if best == 0:
+        return Front(native, foreign, "wave", 0.0, 1.0, float(draft._ratio(y[:1])[0][0]))
+    low, high = y[best - 1 : best + 1] if best == y.size - 1 else y[[best - 1, best + 1]]
+    plateau = float(_bisect(rising, np.asarray(low), np.asarray(high)))
+    if plateau >= 1 - 1e-9:
+        plateau = 1.0
+    ratio = float(draft._ratio(np.asarray(plateau))[0])
+    speed = 1 / (plateau * ratio + 1 - plateau)
+    kind = "rarefaction" if plateau == 1 else "shock"
+    return Front(native, foreign, kind, plateau, speed, ratio)
+
+
+def potentiostatic_depth(
+    front: Front,
+    time: ArrayLike,
+    voltage: float,
+    thickness: float,
+    ion_density: float,
+    temperature: float,
+    zone: Literal["fan", "sheet"] = "fan",
+) -> tuple[Array, Array]:
+    """Depth of the front and current density under a constant voltage.
+
+    The glass is a bulk of thickness L - d in series with a replaced zone of depth d whose
+    resistivity is R times the bulk's: j = sigma_bulk U / (L - d + R d), and so
+    L d + (R - 1) d^2/2 = s sigma_bulk U time/(e N): d grows like time, then like its square root.
+    Exact in the drift limit (zone="fan"); it leaves out diffusion potentials, of the order of kT/e.
+
+    Parameters
+    ----------
+    front : Front
+    time : array_like, any shape
+        Time since the voltage was put on (s).
+    voltage : float
+        Voltage across the glass (V).
+    thickness : float
+        Thickness L (m).
+    ion_density : float
+        Bulk density N of the native ion (m^-3).
+    temperature : float
+        Temperature (K).
+    zone : {"fan", "sheet"}
+        R as the mean over the fan, or that of the plateau's composition throughout.
+
+    Returns
+    -------
+    depth, current_density : ndarray, shape of ``time``
+        In m and A/m^2.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range, or the front would have passed through the glass.
+    """
+    time = within("time", time, 0.0, 1e15)
+    voltage = number("voltage", voltage, 1e-6, 1e6, "V")
+    thickness = number("thickness", thickness, 1e-9, 1.0, "m")
+    ion_density = number("ion_density", ion_density, 1e20, 1e32, "m^-3")
+    kT = k * number("temperature", temperature, 100.0, 2000.0, "K")
+    if zone not in ("fan", "sheet"):
+        raise ValueError(f"zone = {zone!r} is neither 'fan' nor 'sheet'")
+    resistance = front.resistance if zone == "fan" else front.sheet_resistance
+    conductivity = e**2 * ion_density * float(np.asarray(front.D_native(1.0))) / kT
+    area = front.speed * conductivity * voltage * time / (e * ion_density)
+    inside = thickness**2 + 2 * (resistance - 1) * area
+    depth = 2 * area / (thickness + np.sqrt(np.maximum(inside, 0)))
+    if np.any(inside < 0) or np.any(depth > thickness):
+        raise ValueError(f"time = {time.max():g} s: the front has passed through the glass")
+    current = conductivity * voltage / (thickness + (resistance - 1) * depth)
+    return depth, current
+
+
+def foreign_diffusivity_from_zones(
+    D_bulk: ArrayLike,
+    D_front: ArrayLike,
+    D_replaced: ArrayLike,
+    n_bulk: ArrayLike,
+    n_replaced: ArrayLike,
+    gradient: ArrayLike,
+    field_bulk: ArrayLike,
+) -> Array:
+    """Foreign diffusion coefficient (m^2/s) from three zones, eqn (3) of doi 10.1039/d4cp00262h.
+
+    It equates the native flux of the bulk to the native flux at the front, taken at the mean
+    of the densities and of the fields on both sides, and to the total flux of the replaced zone.
+
+    Parameters
+    ----------
+    D_bulk, D_front, D_replaced : array_like
+        Native diffusion coefficients of the three zones (m^2/s); the front's at the density
+        (n_bulk + n_replaced)/2.
+    n_bulk, n_replaced : array_like
+        Native densities (m^-3), or fractions of the bulk density.
+    gradient : array_like
+        Native gradient at the front (m^-4, or m^-1 with fractions), positive into the glass.
+    field_bulk : array_like
+        E^B = (e/kT) dphi/dx in the bulk (m^-1), negative for a flux into the glass.
+
+    Returns
+    -------
+    ndarray, the broadcast shape of the arguments
+
+    Raises
+    ------
+    ValueError
+        If a value has the wrong sign, n_replaced is not below n_bulk, or the denominator is not
+        positive: then no field in the replaced zone carries the flux of the bulk.
+    """
+    largest = np.finfo(float).max
+    D_B, D_F, D_D, n_B = (
+        within(name, value, np.nextafter(0, 1), largest)
+        for name, value in (
+            ("D_bulk", D_bulk),
+            ("D_front", D_front),
+            ("D_replaced", D_replaced),
+            ("n_bulk", n_bulk),
+        )
+    )
+    n_D = within("n_replaced", n_replaced, 0.0, largest)
+    E_B = within("field_bulk", field_bulk, -largest, -np.nextafter(0, 1))
+    slope = within("gradient", gradient, 0.0, largest)
+    if np.any(n_D >= n_B):
+        raise ValueError("n_replaced is not below n_bulk: nothing has been replaced")
+    bracket = 4 * D_B / D_F * n_B - 4 / E_B * slope - (n_B + n_D)
+    if np.any(bracket <= 0):
+        raise ValueError(
+            "4 D_bulk/D_front n_bulk - 4 gradient/field_bulk - (n_bulk + n_replaced)"
+            f" = {np.min(bracket):g} is not positive: these zones do not belong to one front"
+        )
+    return D_B * (n_B + n_D) / (n_B - n_D) * n_B / bracket - D_D * n_D / (n_B - n_D)
+
+
+def foreign_diffusivity_from_plateau(D_native: Law, plateau: ArrayLike) -> Array:
+    """Constant foreign diffusion coefficient (m^2/s) whose front leaves this plateau.
+
+    The exact inverse of `front`: D_foreign = d(y D_native)/dy at y = plateau.
+
+    Parameters
+    ----------
+    D_native : callable
+        Native diffusion coefficient (m^2/s) against its fraction.
+    plateau : array_like, any shape
+        Fraction of the native ion behind the front (1), between 1e-9 and 1.
+
+    Raises
+    ------
+    ValueError
+        If no constant coefficient leaves such a plateau with this D_native.
+    """
+    y = within("plateau", plateau, 1e-9, np.nextafter(1, 0))
+    D = np.asarray(_law("D_native", D_native)(y), dtype=float)
+    foreign = D * (1 + log_slope(_law("D_native", D_native), y))
+    at = _nodes()[1:]
+    native: Any = np.asarray(_law("D_native", D_native)(at), dtype=float)
+    gain = y * (1 - D / foreign)  # of the tangent: the highest, if this is the front
+    highest = (at * (1 - native / foreign[..., None])).max(axis=-1)
+    bad = ~((foreign > 0) & (gain > 0) & (gain >= highest - 1e-12))
+    if bad.any():
+        raise ValueError(
+            f"plateau = {y[bad].flat[0]:g}: no constant D_foreign leaves such a plateau"
+        )
+    return foreign
