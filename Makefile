@@ -9,7 +9,6 @@ READY  := $(VENV)/.ready
 book: $(READY)  ## execute every chapter and build the pages
 	@rm -rf _build/html _build/.doctrees
 	$(BIN)/jupyter-book build . -W -n --keep-going
-	@echo "The book is ready: file://$(CURDIR)/_build/html/index.html"
 
 test: $(READY)  ## style, the book, the tests, and the stored outputs of every chapter
 	$(BIN)/ruff check .

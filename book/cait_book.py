@@ -42,9 +42,9 @@ def trim_mathjax(app, exception):
 
 def versions_table(app, config):
     """Offer ``{{ versions }}`` to the pages."""
-    rows = [f"| {name} | {version(name)} |" for name in SHOWN]
-    table = ["| package | version |", "|---|---|", f"| Python | {platform.python_version()} |", *rows]
-    config.myst_substitutions = {**config.myst_substitutions, "versions": "\n".join(table)}
+    versions = {"Python": platform.python_version(), **{name: version(name) for name in SHOWN}}
+    rows = ["| package | version |", "|---|---|", *(f"| {n} | {v} |" for n, v in versions.items())]
+    config.myst_substitutions = {**config.myst_substitutions, "versions": "\n".join(rows)}
 
 
 def setup(app):

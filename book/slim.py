@@ -79,7 +79,7 @@ def main(paths: list[Path]) -> None:
             resources={"metadata": {"path": str(path.parent)}},
         ).execute()
         nbformat.write(slim(notebook), path)
-        print(f"{path.relative_to(ROOT)}  {time.perf_counter() - begin:.1f} s")
+        print(f"{path.name}  {time.perf_counter() - begin:.1f} s")
 
 
 if __name__ == "__main__":

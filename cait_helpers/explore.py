@@ -1,6 +1,6 @@
 """Explorers: a figure under one or two sliders, in JupyterLab and on the built page alike.
 
-Every picture is drawn when the cell runs. In JupyterLab an ipywidgets slider chooses among them; the
+Every picture is drawn when the cell runs. In JupyterLab ipywidgets sliders choose among them; the
 built page, which has no kernel and no network, does the same with ``<input type=range>`` and a few
 lines of script (``book/assets/explorer.js``). Without the script the first picture stands.
 """
@@ -99,7 +99,7 @@ def _frame(draw: Callable[..., str], values: dict[str, Any]) -> str:
         new = [number for number in plt.get_fignums() if number not in before]
         if len(new) != 1:
             raise ValueError(
-                f"draw left {len(new)} new figures for {values}, not one (it must not show or close)"
+                f"draw left {len(new)} new figures for {values}, not one: it must not show or close"
             )
         if not isinstance(alt, str) or not alt.strip():
             raise ValueError(f"draw returned {alt!r} for {values}, not the alt text of its figure")
