@@ -1,0 +1,333 @@
+"""Onsager transport coefficients, the diffusion coefficients they imply, and the Haven ratio.
+
+Number fluxes of k univalent cations answer to the gradients of their electrochemical potentials,
+J_i = -sum_j L_ij d(mu_j + e phi)/dx with mu_j = kT ln n_j: L is symmetric (reciprocity) and
+positive semidefinite (no negative entropy production). Its unit is m^-1 s^-1 J^-1.
+
+Gunawan, Schäfer and Weitzel (doi 10.1039/d4cp00262h) replace ions one to one, eqns (4)-(6), and
+set dmu_1/dn_1 = -dmu_1/dn_2, eqn (7). Then dmu_1 = 2 (dmu_1/dn_1) dn_1 along the profile, twice
+what drives a tracer. The effective coefficient belongs to the whole slope, kT/n_1, so
+L_11 = D_1,eff n_1/kT, and the tracer's to the half of it, so D_1,eff = 2 D_1*: eqns (8) and (9).
+The step that this takes for granted is the implied dmu_1/dn_1 = kT/(2 n_1).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.constants import e, k
+
+Array = NDArray[np.float64]
+
+
+def _vector(name: str, values: ArrayLike, size: int | None = None) -> Array:
+    """A finite vector, or a ValueError that names it."""
+    array = np.asarray(values, float)
+    if array.ndim != 1 or array.size == 0 or size not in (None, array.size):
+        wanted = "one value an ion" if size is None else f"{size} values, one an ion"
+        raise ValueError(f"{name} has shape {array.shape}; it takes {wanted}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} = {array} has entries that are not finite")
+    return array
+
+
+def _densities(n: ArrayLike, size: int | None = None) -> Array:
+    n = _vector("n", n, size)
+    if (n <= 0).any():
+        raise ValueError(f"n = {n} m^-3 has entries that are not above zero")
+    return n
+
+
+def _thermal_energy(temperature: float) -> float:
+    if not (np.isscalar(temperature) and 0 < temperature < np.inf):
+        raise ValueError(f"temperature = {temperature!r} K is not one number above zero")
+    return k * float(temperature)
+
+
+def _pair(L: ArrayLike) -> Array:
+    L = check_admissible(L)
+    if L.shape != (2, 2):
+        raise ValueError(f"L has shape {L.shape}; two ions are meant, (2, 2)")
+    return L
+
+
+def check_admissible(L: ArrayLike, tolerance: float = 1e-10) -> Array:
+    """Return ``L`` if the second law and Onsager's reciprocity allow it.
+
+    Both are judged on the scaled matrix L_ij / sqrt(L_ii L_jj), so that a slow ion beside a fast
+    one is not lost in the rounding of the fast one.
+
+    Parameters
+    ----------
+    L : array_like, shape (k, k)
+        Onsager coefficients (m^-1 s^-1 J^-1).
+    tolerance : float
+        Largest asymmetry and negative eigenvalue of the scaled matrix taken for rounding (1).
+
+    Returns
+    -------
+    ndarray, shape (k, k)
+
+    Raises
+    ------
+    ValueError
+        If ``L`` is not square and finite, breaks L_ij = L_ji (the entry is named), or is not
+        positive semidefinite (the entry or eigenvalue is named).
+    """
+    L = np.asarray(L, float)
+    if L.ndim != 2 or L.shape[0] != L.shape[1] or L.size == 0:
+        raise ValueError(f"L has shape {L.shape}; it takes a square matrix (k, k)")
+    if not np.isfinite(L).all():
+        raise ValueError(f"L = {L.tolist()} has entries that are not finite")
+    diagonal = np.diag(L)
+    for i, value in enumerate(diagonal):
+        if value < 0:
+            raise ValueError(f"L[{i}, {i}] = {value:g} is negative: entropy would be destroyed")
+        if value == 0 and (L[i].any() or L[:, i].any()):
+            raise ValueError(f"L[{i}, {i}] = 0 allows no coupling in row and column {i}")
+    scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    scaled = L / scale / scale[:, None]
+    skew = np.abs(scaled - scaled.T)
+    i, j = np.unravel_index(skew.argmax(), skew.shape)
+    if skew[i, j] > tolerance:
+        raise ValueError(
+            f"L[{i}, {j}] = {L[i, j]:g} differs from L[{j}, {i}] = {L[j, i]:g}: reciprocity"
+        )
+    lowest = np.linalg.eigvalsh(scaled)[0]
+    if lowest < -tolerance:
+        raise ValueError(
+            f"L / sqrt(L_ii L_jj) has the eigenvalue {lowest:g}; none below zero is allowed"
+        )
+    return L
+
+
+def onsager_matrix(
+    D: ArrayLike, n: ArrayLike, temperature: float, cross: ArrayLike | None = None
+) -> Array:
+    """Onsager coefficients from the effective diffusion coefficients of a CAIT analysis.
+
+    Diagonal L_ii = D_i n_i/kT: eqns (8) and (9) of doi 10.1039/d4cp00262h.
+
+    Parameters
+    ----------
+    D : array_like, shape (k,)
+        Effective diffusion coefficients D_i,eff (m^2/s).
+    n : array_like, shape (k,)
+        Number densities (m^-3), above zero.
+    temperature : float
+        Temperature (K).
+    cross : array_like, shape (k, k), or float when k = 2, optional
+        Off-diagonal coefficients (m^-1 s^-1 J^-1): symmetric, zero on the diagonal.
+
+    Returns
+    -------
+    ndarray, shape (k, k)
+        L (m^-1 s^-1 J^-1).
+
+    Raises
+    ------
+    ValueError
+        If a shape or value is out of range, or the matrix is not admissible.
+    """
+    D = _vector("D", D)
+    n = _densities(n, D.size)
+    L = np.diag(D * n / _thermal_energy(temperature))
+    if cross is not None:
+        cross = np.asarray(cross, float)
+        if cross.ndim == 0 and D.size == 2:
+            cross = cross * (1.0 - np.eye(2))
+        if cross.shape != L.shape or np.diag(cross).any():
+            raise ValueError(
+                f"cross = {cross.tolist()}; it takes a matrix {L.shape} with a zero diagonal, "
+                "or one number when there are two ions"
+            )
+        L = L + cross
+    return check_admissible(L)
+
+
+def diffusivities(L: ArrayLike, n: ArrayLike, temperature: float) -> tuple[Array, Array]:
+    """Migration and chemical diffusion coefficient of each ion, for ideal mu_i = kT ln n_i.
+
+    D_i,mig = kT sum_j L_ij / n_i multiplies the field in J_i. D_i,chem multiplies -dn_i/dx when
+    the others make room for ion i in proportion to their own densities:
+    D_i,chem = kT (L_ii / n_i - sum_{j != i} L_ij / (N - n_i)), N = sum n. For two ions that is the
+    one-to-one replacement of eqns (4)-(6) of doi 10.1039/d4cp00262h, kT (L_11/n_1 - L_12/n_2);
+    with more ions any other exchange needs `fick_matrix`. The two agree, and one number an ion
+    is enough for the Nernst-Planck equation, if and only if L_ij sum to zero over j != i.
+
+    Parameters
+    ----------
+    L : array_like, shape (k, k)
+        Admissible Onsager coefficients (m^-1 s^-1 J^-1).
+    n : array_like, shape (k,)
+        Number densities (m^-3), above zero.
+    temperature : float
+        Temperature (K).
+
+    Returns
+    -------
+    D_mig, D_chem : ndarray, shape (k,)
+        In m^2/s. With strong coupling either may be negative.
+
+    Raises
+    ------
+    ValueError
+        If a shape or value is out of range, or ``L`` is not admissible.
+    """
+    L = check_admissible(L)
+    n = _densities(n, len(L))
+    kT = _thermal_energy(temperature)
+    coupling = (L - np.diag(np.diag(L))).sum(axis=1)
+    others = np.array([np.delete(n, i).sum() for i in range(n.size)])
+    others[others == 0] = np.inf  # a single ion: nothing else moves
+    own = np.diag(L) / n
+    return kT * (own + coupling / n), kT * (own - coupling / others)
+
+
+def fick_matrix(L: ArrayLike, n: ArrayLike, temperature: float) -> Array:
+    """Matrix of the chemical flux, J_i = -sum_j D_ij dn_j/dx with D_ij = kT L_ij / n_j.
+
+    Parameters, units and errors as in `diffusivities`.
+
+    Returns
+    -------
+    ndarray, shape (k, k)
+        In m^2/s; not symmetric unless the densities are equal.
+    """
+    L = check_admissible(L)
+    return _thermal_energy(temperature) * L / _densities(n, len(L))
+
+
+def onsager_from_diffusivities(
+    D_mig: ArrayLike, D_chem: ArrayLike, n: ArrayLike, temperature: float
+) -> Array:
+    """Onsager coefficients of two ions from the four coefficients of `diffusivities`.
+
+    L_ii = n_i (n_i D_i,mig + n_j D_i,chem) / (N kT), L_12 = n_1 n_2 (D_i,mig - D_i,chem) / (N kT):
+    four numbers for three unknowns, so that D_mig - D_chem must be the same for both ions.
+
+    Parameters
+    ----------
+    D_mig, D_chem : array_like, shape (2,)
+        Migration and chemical diffusion coefficients (m^2/s).
+    n : array_like, shape (2,)
+        Number densities (m^-3), above zero.
+    temperature : float
+        Temperature (K).
+
+    Returns
+    -------
+    ndarray, shape (2, 2)
+        L (m^-1 s^-1 J^-1).
+
+    Raises
+    ------
+    ValueError
+        If D_mig - D_chem differs between the ions (reciprocity), ``L`` is not admissible, or a
+        shape or value is out of range.
+    """
+    D_mig = _vector("D_mig", D_mig, 2)
+    D_chem = _vector("D_chem", D_chem, 2)
+    n = _densities(n, 2)
+    split = D_mig - D_chem
+    if abs(split[0] - split[1]) > 1e-9 * np.abs([D_mig, D_chem]).max():
+        raise ValueError(
+            f"D_mig - D_chem = {split[0]:g} and {split[1]:g} m^2/s; reciprocity makes them equal"
+        )
+    per_kT = 1.0 / (n.sum() * _thermal_energy(temperature))
+    L = np.diag(n * (n * D_mig + n[::-1] * D_chem) * per_kT)
+    L[0, 1] = L[1, 0] = n.prod() * split.mean() * per_kT
+    return check_admissible(L)
+
+
+def conductivity(L: ArrayLike) -> float:
+    """Ionic conductivity sigma = e^2 sum_ij L_ij (S/m) of univalent cations.
+
+    ``L`` is admissible, shape (k, k), in m^-1 s^-1 J^-1; a ValueError says if it is not.
+    """
+    return float(e**2 * check_admissible(L).sum())
+
+
+def transference(L: ArrayLike) -> Array:
+    """Share of each ion in the current of a uniform sample, t_i = sum_j L_ij / sum_ij L_ij.
+
+    Parameters
+    ----------
+    L : array_like, shape (k, k)
+        Admissible Onsager coefficients (m^-1 s^-1 J^-1).
+
+    Returns
+    -------
+    ndarray, shape (k,)
+        Sums to one; a strongly coupled slow ion may have a negative share.
+
+    Raises
+    ------
+    ValueError
+        If ``L`` is not admissible or does not conduct.
+    """
+    L = check_admissible(L)
+    if not L.sum() > 1e-12 * np.trace(L):
+        raise ValueError(f"L = {L.tolist()} does not conduct, so no ion has a share in the current")
+    return L.sum(axis=1) / L.sum()
+
+
+def interdiffusivity(L: ArrayLike, n: ArrayLike, temperature: float) -> float:
+    """Interdiffusion coefficient of two ions that keep the glass neutral.
+
+    With the field eliminated, J_1 = t_1 J - D dn_1/dx and D = kT N det(L) / (S n_1 n_2),
+    S = sum_ij L_ij, N = n_1 + n_2. A diagonal L gives the Nernst-Planck (Hartley) form
+    D_1 D_2 N / (D_1 n_1 + D_2 n_2).
+
+    Parameters
+    ----------
+    L : array_like, shape (2, 2)
+        Admissible Onsager coefficients (m^-1 s^-1 J^-1).
+    n : array_like, shape (2,)
+        Number densities (m^-3), above zero.
+    temperature : float
+        Temperature (K).
+
+    Returns
+    -------
+    float
+        In m^2/s.
+
+    Raises
+    ------
+    ValueError
+        If a shape or value is out of range, or ``L`` is not admissible or does not conduct.
+    """
+    L = _pair(L)
+    n = _densities(n, 2)
+    if not L.sum() > 1e-12 * np.trace(L):
+        raise ValueError(f"L = {L.tolist()} does not conduct: no field can keep the glass neutral")
+    determinant = L[0, 0] * L[1, 1] - L[0, 1] * L[1, 0]
+    return float(_thermal_energy(temperature) * n.sum() * determinant / (L.sum() * n.prod()))
+
+
+def tracer_diffusivity(D_eff: ArrayLike) -> Array:
+    """Tracer diffusion coefficient D* = D_eff / 2 (m^2/s), eqns (8) and (9).
+
+    Assumes a diagonal L, one-to-one replacement and dmu_1/dn_1 = -dmu_1/dn_2 (see the module's
+    head): a statement about driving forces that makes the Haven ratio 1/2 for every glass.
+    Correlated jumps, which `lattice` computes, play no part in it. Raises ValueError unless
+    ``D_eff`` (m^2/s, any shape) is finite and not negative.
+    """
+    D_eff = np.asarray(D_eff, float)
+    if not (np.isfinite(D_eff) & (D_eff >= 0)).all():
+        raise ValueError(f"D_eff = {D_eff} m^2/s is not finite and at least zero")
+    return D_eff / 2
+
+
+def haven_ratio(D_tracer: float, D_sigma: float) -> float:
+    """Haven ratio H_R = D* / D_sigma (1) from the tracer and the conductivity (m^2/s).
+
+    D_sigma = sigma kT / (n e^2) is the Nernst-Einstein coefficient of the conductivity sigma.
+    Raises ValueError unless D_tracer >= 0 and D_sigma > 0.
+    """
+    if not 0 <= D_tracer < np.inf:
+        raise ValueError(f"D_tracer = {D_tracer!r} m^2/s is not finite and at least zero")
+    if not 0 < D_sigma < np.inf:
+        raise ValueError(f"D_sigma = {D_sigma!r} m^2/s is not finite and above zero")
+    return float(D_tracer / D_sigma)
