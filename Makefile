@@ -16,7 +16,7 @@ test: $(READY)  ## style, the book, the tests, and the stored outputs of every c
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests --nbval chapters
 
 lab: $(READY)  ## read and change the chapters live
-	$(BIN)/jupyter lab --notebook-dir=. chapters
+	$(BIN)/jupyter lab
 
 bench: $(READY)  ## timings side by side with other codes
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

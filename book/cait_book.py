@@ -32,7 +32,7 @@ def drop_unused_scripts(app, pagename, templatename, context, doctree):
 
 
 def trim_mathjax(app, exception):
-    """Leave out the MathJax bundles that no page loads (14 of 24 MB)."""
+    """Leave out the MathJax bundles that no page loads (15 of 24 MB)."""
     mathjax = Path(app.outdir, "_static", "mathjax")
     loaded = Path(app.config.mathjax_path).name
     for bundle in mathjax.glob("*.js"):

@@ -13,6 +13,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from slim import DROPPED, ROOT, chapters, main, slim
 
 LONGEST_CELL = 12
+LONGEST_LINE = 79  # what a page 1280 pixels wide shows without scrolling
 OPENING = ("**Question.**", "**Answer.**", "**Time.**", "**Needs.**")
 CLOSING = ("## Key points", "## What would prove this wrong")
 
@@ -48,6 +49,8 @@ def faults_of_cells(notebook) -> list[str]:
             found.append(f"{where} has the execution count {cell.execution_count}")
         if length > LONGEST_CELL:
             found.append(f"{where} has {length} lines of code, more than {LONGEST_CELL}")
+        if max(map(len, lines)) > LONGEST_LINE:
+            found.append(f"{where} has a line of more than {LONGEST_LINE} characters")
         if lines[-1].rstrip().endswith(";"):
             found.append(f"{where} ends in a semicolon, which nbval does not honour")
         for output in cell.outputs:
@@ -136,6 +139,7 @@ EXPLORER_PAGE = {"data": {"text/html": "<div></div>"}}
         (lambda nb: change(nb.cells[1], execution_count=None), "execution count None"),
         (lambda nb: change(nb.cells[2], execution_count=3), "execution count 3"),
         (lambda nb: change(nb.cells[1], source="x = 1\n" * 13), "13 lines of code"),
+        (lambda nb: change(nb.cells[1], source="x" * 80), "a line of more than 79 characters"),
         (lambda nb: change(nb.cells[1], source="ax.set_xlabel('x');"), "semicolon"),
         (
             lambda nb: nb.cells[1].outputs.append(new_output("error", ename="ZeroDivisionError")),
