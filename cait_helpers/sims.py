@@ -7,12 +7,18 @@ Three steps, in the order of the data: :func:`read_sims`, :func:`normalise`, and
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.polynomial import Polynomial
+from numpy.typing import ArrayLike, NDArray
+from scipy.constants import e
+from scipy.special import erfcx, ndtr
+
+from .npp import require
 
 Array = NDArray[np.float64]
 
@@ -293,9 +299,10 @@ def _read_cameca(path: Path, lines: list[str]) -> Recording:
     header = [cell.strip() for cell in lines[head].rstrip(sep + " ").split(sep)]
     begins = [i for i, cell in enumerate(header) if cell == "Time[s]"]
     ends = [*begins[1:], len(header)]
-    for i, j in zip(begins, ends, strict=True):
+    for i, j in zip([0, *begins[1:]], ends, strict=True):
         if (
-            not 2 <= j - i <= 3
+            header[i] != "Time[s]"
+            or not 2 <= j - i <= 3
             or header[j - 1] not in ("I[cnt/s]", "I[c/s]")
             or any(not cell.startswith("Depth") for cell in header[i + 1 : j - 1])
         ):
@@ -310,9 +317,12 @@ def _read_cameca(path: Path, lines: list[str]) -> Recording:
     rows = []
     for i in range(head + 1, end):
         cells = lines[i].split(sep)
-        if any(cell.strip() for cell in cells[len(header) :]):
+        while len(cells) > len(header) and not cells[-1]:
+            cells.pop()
+        # only the last cycle may be interrupted, and then between two species
+        if len(cells) != len(header) and not (i == end - 1 and len(cells) in ends):
             _fail(path, i + 1, f"{len(header)} columns as in the header", f"{len(cells)}")
-        rows.append((i + 1, (cells + [""] * len(header))[: len(header)]))
+        rows.append((i + 1, cells + [""] * (len(header) - len(cells))))
     if not rows:
         _fail(path, head + 1, "at least two cycles below", "none")
     lines_of = [line for line, _ in rows]
@@ -322,7 +332,6 @@ def _read_cameca(path: Path, lines: list[str]) -> Recording:
     time, intensity = {}, {}
     for ion, i, j in zip(labels, begins, ends, strict=True):
         block = values[:, [i, j - 1]]
-        # only the last cycle may be interrupted, and then between two species
         if ion != labels[0] and np.isnan(block[-1:]).all():
             block = block[:-1]
         _check_channel(path, lines_of, ion, block[:, 0], block[:, 1])
@@ -393,3 +402,553 @@ def _positive(path: Path, line: int, cell: str) -> float:
     if not value > 0:
         _fail(path, line, "a positive number", repr(cell))
     return value
+
+
+# --- from counts to fractions ---------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Check:
+    """One test of a profile: passed if ``low <= value <= high``."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    message: str
+
+    @property
+    def passed(self) -> bool:
+        """False as well if the value is nan."""
+        return bool(self.low <= self.value <= self.high)
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """A normalised depth profile; n sputter cycles, ions named by their channels.
+
+    Expected counts of a model are ``fraction_model * scale + background``.
+
+    Attributes
+    ----------
+    native, foreign : str
+    edges : ndarray, shape (n + 1,)
+        Depths (m) where the cycles begin and end; ``depth`` (n,) are their middles.
+    fraction, sigma : dict of str to ndarray, shape (n,)
+        Share of the ion of all mobile ions in the bulk, and its counting error: Poisson with
+        variance counts + 1 (the posterior of a flat prior: not zero at zero counts).
+    counts : dict of str to ndarray, shape (n,)
+        Counts, dead time corrected (where ``pulses`` is given), for a Poisson likelihood.
+    scale : dict of str to ndarray, shape (n,)
+        Counts above background at fraction one; it follows the matrix signal.
+    scale_error : dict of str to float
+        Relative standard error of the scale, the same for all depths.
+    background : dict of str to float
+        Counts per cycle.
+    used : ndarray of bool, shape (n,)
+        False in the surface transient.
+    checks : tuple of Check
+    """
+
+    native: str
+    foreign: str
+    edges: Array
+    fraction: dict[str, Array]
+    sigma: dict[str, Array]
+    counts: dict[str, Array]
+    scale: dict[str, Array]
+    scale_error: dict[str, float]
+    background: dict[str, float]
+    used: NDArray[np.bool_]
+    checks: tuple[Check, ...]
+
+    @property
+    def depth(self) -> Array:
+        """Middle of each cycle's slice (m), shape (n,)."""
+        return (self.edges[1:] + self.edges[:-1]) / 2
+
+    @property
+    def ok(self) -> bool:
+        """Whether every check passes."""
+        return all(check.passed for check in self.checks)
+
+    def report(self) -> str:
+        """One line a check."""
+        return "\n".join(
+            f"{'ok    ' if c.passed else 'FAILED'} {c.name}: {c.value:.3g}"
+            f" (allowed {c.low:.3g} to {c.high:.3g}): {c.message}"
+            for c in self.checks
+        )
+
+
+def dead_time_correct(counts: ArrayLike, pulses: float) -> Array:
+    """Ions that arrived, from ions counted, one at most for each mass in each primary pulse.
+
+    Poisson: a pulse stays without a count with probability exp(-arrived/pulses).
+
+    Parameters
+    ----------
+    counts : array_like
+        Counts per cycle, raw.
+    pulses : float
+        Primary ion pulses per cycle.
+
+    Raises
+    ------
+    ValueError
+        If a count is negative or not below the number of pulses.
+    """
+    counts = np.asarray(counts, dtype=float)
+    pulses = require("pulses", pulses, 1, 1e15)
+    if not (np.all(counts >= 0) and np.all(counts < pulses)):
+        raise ValueError(
+            f"counts must lie in [0, pulses = {pulses:g}); they reach {counts.max():g}"
+        )
+    return -pulses * np.log1p(-counts / pulses)
+
+
+def steady_reference(matrix: ArrayLike, used: ArrayLike | None = None) -> tuple[Array, Array]:
+    """The matrix signal to divide by, and its relative error; both shape (n,).
+
+    Drift is slow and beam flicker is fast. A cubic over the ``used`` cycles follows the first
+    without the counting noise of a single cycle. What scatters about it beyond Poisson is the
+    beam and is kept, by its share of the scatter (a Wiener filter): pure counting noise gives
+    the cubic, strong flicker the plain point-by-point ratio.
+    """
+    matrix = np.asarray(matrix, dtype=float)
+    used = np.ones(matrix.size, bool) if used is None else np.asarray(used, dtype=bool)
+    cycle = np.linspace(-1, 1, matrix.size)
+    smooth = Polynomial.fit(cycle[used], matrix[used], 3)(cycle)
+    mean = matrix[used].mean()
+    smooth = np.maximum(smooth, 1e-3 * mean)
+    dispersion = np.mean((matrix - smooth)[used] ** 2) / mean * used.sum() / (used.sum() - 4)
+    kept = max(0.0, 1 - 1 / max(dispersion, 1e-300))
+    reference = np.maximum(smooth + kept * (matrix - smooth), 1e-3 * mean)
+    return reference, kept * np.sqrt(matrix + 1) / reference
+
+
+def front_cycle(native: ArrayLike) -> int:
+    """First cycle behind which the native signal stays above half of its deepest quarter.
+
+    Zero if it never falls below. Judged on a running mean, for low counts.
+    """
+    native = np.asarray(native, dtype=float)
+    half = native[-(native.size // 4) :].mean() / 2
+    width = native.size // 40 + 1
+    mean = np.convolve(np.pad(native, width, mode="edge"), np.ones(2 * width + 1), "valid")
+    below = np.flatnonzero(mean < half * (2 * width + 1))
+    return int(below[-1]) + 1 if below.size else 0
+
+
+def sputter_depth(
+    edges: ArrayLike,
+    crater_depth: float,
+    total_time: float,
+    native_fraction: ArrayLike | None = None,
+    rate_ratio: float = 1.0,
+) -> Array:
+    """Depth (m) of the cycle edges (s), shape (n + 1,); the crater is reached at ``total_time``.
+
+    Replaced glass sputters ``rate_ratio`` times as fast as unreplaced glass, and a mixture in
+    proportion to the native fraction, shape (n,); 1 is a constant rate.
+    """
+    edges = np.asarray(edges, dtype=float)
+    y = 1.0 if native_fraction is None else np.clip(native_fraction, 0, 1)
+    relative_rate = rate_ratio + (1 - rate_ratio) * y
+    depth = np.concatenate([[0.0], np.cumsum(relative_rate * np.diff(edges))])
+    # before the first cycle the rate is that of the first, after the last that of the last
+    rates = np.broadcast_to(relative_rate, edges.size - 1)
+    depth += edges[0] * rates[0]
+    return depth * crater_depth / (depth[-1] + (total_time - edges[-1]) * rates[-1])
+
+
+def exchanged_charge(edges: ArrayLike, foreign_fraction: ArrayLike, ion_density: float) -> float:
+    """Charge per area (C/m^2) of the foreign ions found: e N times the integral of the fraction."""
+    return float(e * ion_density * np.sum(np.diff(edges) * np.asarray(foreign_fraction)))
+
+
+def normalise(
+    recording: Recording,
+    native: str,
+    foreign: str,
+    matrix: str,
+    crater_depth: float,
+    *,
+    transient: float = 0.0,
+    background: float | Mapping[str, float] | None = None,
+    pulses: float | None = None,
+    rate_ratio: float = 1.0,
+    charge: float | None = None,
+    ion_density: float | None = None,
+) -> Profile:
+    """Turn counts against time into fractions against depth, with errors and checks.
+
+    In this order: dead time, background, ratio to the matrix signal, depth from the crater,
+    native scaled to its bulk level, foreign scaled by n_native + n_foreign = N over the replaced
+    zone. Both scales are ratios of sums of counts: the weighted regression through the origin
+    for Poisson weights, free of the bias of fits to few counts.
+
+    Parameters
+    ----------
+    recording : Recording
+    native, foreign, matrix : str
+        Channel names.
+    crater_depth : float
+        Depth (m) of the crater at the end of the sputter time.
+    transient : float
+        Depth (m) of the surface transient, not used.
+    background : float or mapping of str to float, optional
+        Counts per cycle, of both ions or of each channel named.
+    pulses : float, optional
+        Primary pulses per cycle: corrects for dead time.
+    rate_ratio : float
+        Sputter rate of the replaced over that of the unreplaced glass.
+    charge, ion_density : float, optional
+        Charge per area (C/m^2) that has passed and N (m^-3), for the charge balance.
+
+    Returns
+    -------
+    Profile
+        With ``checks``; a failed check does not raise here, a fit refuses it.
+
+    Raises
+    ------
+    SimsError
+        If a channel is missing or cannot be counted, or dead time would be corrected twice.
+    ValueError
+        If an argument is out of its range.
+    """
+    ions = (native, foreign, matrix)
+    if len(set(ions)) < 3:
+        raise ValueError(f"native, foreign, matrix = {ions} must be three different channels")
+    crater_depth = require("crater_depth", crater_depth, 1e-9, 1e-4, "m")
+    transient = require("transient", transient, 0, crater_depth / 2, "m")
+    rate_ratio = require("rate_ratio", rate_ratio, 0.1, 10)
+    if charge is not None:
+        charge = require("charge", charge, 1e-6, 1e6, "C/m^2")
+        ion_density = require("ion_density", ion_density, 1e25, 1e30, "m^-3")
+    if not isinstance(background, Mapping):
+        background = dict.fromkeys((native, foreign), 0.0 if background is None else background)
+    if not set(background) <= set(ions):
+        raise ValueError(f"background names {sorted(background)}; allowed are {ions}")
+    level = {ion: require(f"background of {ion}", background.get(ion, 0.0), 0, 1e9) for ion in ions}
+
+    time, raw = recording.cycles(*ions)
+    n = time.size - 1
+    if n < 20:
+        raise SimsError(f"{recording.path}: {n} common cycles, at least 20 are needed")
+    counts, variance, net = {}, {}, {}
+    for ion in ions:
+        if not recording.exposure[ion] > 0:
+            raise SimsError(f"{recording.path}: no counting time for {ion}: its errors are unknown")
+        counts[ion], variance[ion] = raw[ion], raw[ion] + 1
+        if pulses is not None:
+            _refuse_second_correction(recording, ion)
+            counts[ion] = dead_time_correct(raw[ion], pulses)
+            variance[ion] = (raw[ion] + 1) / (1 - raw[ion] / pulses)
+        net[ion] = counts[ion] - level[ion]
+        if net[ion].sum() <= 0:
+            raise SimsError(f"{recording.path}: no counts of {ion} above its background")
+
+    used = np.ones(n, bool)
+    y = None
+    for _ in range(2):  # fractions need the used cycles; these the depth, and it the fraction
+        edges = sputter_depth(time, crater_depth, recording.total_time, y, rate_ratio)
+        used = edges[:-1] >= transient * (1 - 1e-9)
+        reference, reference_error = steady_reference(net[matrix], used)
+        front = front_cycle(net[native] / reference)
+        bulk = np.arange(n) >= (front + n) // 2
+        native_level = net[native][bulk].sum() / reference[bulk].sum()
+        y = net[native] / (native_level * reference)
+    zone = used & (np.arange(n) < front)
+    # positive unless there is no replaced zone: then foreign fractions are nan and checks fail
+    found, replaced = net[foreign][zone].sum(), (reference * (1 - y))[zone].sum()
+    foreign_level = found / replaced if min(found, replaced) > 0 else np.nan
+
+    scale = {native: native_level * reference, foreign: foreign_level * reference}
+    fraction = {ion: net[ion] / scale[ion] for ion in (native, foreign)}
+    sigma = {
+        ion: np.hypot(np.sqrt(variance[ion]) / scale[ion], fraction[ion] * reference_error)
+        for ion in (native, foreign)
+    }
+    native_error = np.sqrt(
+        1 / counts[native][bulk].sum() + np.mean(reference_error[bulk] ** 2) / bulk.sum()
+    )
+    foreign_error = np.nan
+    if foreign_level > 0:
+        spread = np.sum((reference * sigma[native])[zone] ** 2)
+        spread += (native_error * (reference * y)[zone].sum()) ** 2
+        foreign_error = np.sqrt(1 / counts[foreign][zone].sum() + spread / replaced**2)
+    checks = [
+        _bulk_check(fraction[native][bulk]),
+        Check(
+            "front inside the profile",
+            float(edges[front] / edges[-1]),
+            1e-3,
+            0.9,
+            "depth, as a share of the profile, where the native ion falls below half",
+        ),
+        _mass_check(fraction, sigma, used),
+        _matrix_check(net[matrix], y, used),
+        Check(
+            "beam steady",
+            float(reference[used].max() / reference[used].min()),
+            1.0,
+            2.0,
+            "largest over smallest matrix signal",
+        ),
+        _saturation_check(recording, native, matrix, raw, bulk, used, pulses),
+    ]
+    if charge is not None:
+        # in the transient the fraction is taken from the first ten cycles after it
+        filled = np.where(used, fraction[foreign], fraction[foreign][used][:10].mean())
+        checks.append(
+            Check(
+                "charge balance",
+                exchanged_charge(edges, filled, ion_density) / charge,
+                0.9,
+                1.1,
+                "charge of the foreign ions found over the charge passed",
+            )
+        )
+    return Profile(
+        native=native,
+        foreign=foreign,
+        edges=edges,
+        fraction=fraction,
+        sigma=sigma,
+        counts={ion: counts[ion] for ion in (native, foreign)},
+        scale=scale,
+        scale_error={native: float(native_error), foreign: float(foreign_error)},
+        background={ion: level[ion] for ion in (native, foreign)},
+        used=used,
+        checks=tuple(checks),
+    )
+
+
+def _refuse_second_correction(recording: Recording, ion: str) -> None:
+    corrected = recording.dead_time_corrected[ion]
+    counts = recording.intensity[ion]
+    if corrected or recording.unit != "counts":
+        why = "the export says it is Poisson corrected" if corrected else "it holds rates"
+    elif corrected is None and np.any(counts != np.round(counts)):
+        why = "its counts are not whole numbers, so they are corrected already"
+    else:
+        return
+    raise SimsError(f"{recording.path}: pulses given, but no dead time left in {ion}: {why}")
+
+
+def _bulk_check(native: Array) -> Check:
+    """A straight line through the deep half behind the front must be level."""
+    x = np.linspace(-0.5, 0.5, native.size)
+    change = (x @ native) / (x @ x)
+    scatter = np.std(native - native.mean() - change * x) / np.sqrt(x @ x)
+    limit = min(max(0.02, 4 * scatter), 0.3)
+    text = "relative change of the native signal over the deep half behind the front"
+    return Check("bulk level reached", float(change), -limit, limit, text)
+
+
+def _mass_check(fraction: dict[str, Array], sigma: dict[str, Array], used: Array) -> Check:
+    """Eight stretches of the profile; in each, native and foreign ions must add up to one."""
+    residual = np.array_split((sum(fraction.values()) - 1)[used], 8)
+    errors = np.array_split(sum(s**2 for s in sigma.values())[used], 8)
+    means = np.array([part.mean() for part in residual])
+    error = max(np.sqrt(part.sum()) / part.size for part in errors)
+    limit = min(max(0.05, 4 * error), 0.2)
+    worst = float(means[np.argmax(np.abs(means))])
+    return Check("mass balance", worst, -limit, limit, "largest native + foreign - 1, by eighths")
+
+
+def _matrix_check(matrix: Array, y: Array, used: Array) -> Check:
+    """Drift may be smooth; a step where the glass is replaced is a matrix effect."""
+    x = np.linspace(-1, 1, matrix.size)
+    terms = np.stack([np.ones_like(x), x, x**2, 1 - y])[:, used]
+    signal = matrix[used] / matrix[used].mean()
+    step, *_ = np.linalg.lstsq(terms.T, signal)
+    scatter = np.std(signal - step @ terms) * np.sqrt(np.linalg.pinv(terms @ terms.T)[3, 3])
+    limit = min(0.05 + 3 * scatter, 0.2)
+    text = "step of the matrix signal between unreplaced and replaced glass, beside its drift"
+    return Check("matrix flat", float(step[3]), -limit, limit, text)
+
+
+def _saturation_check(
+    recording: Recording,
+    native: str,
+    matrix: str,
+    raw: dict[str, Array],
+    bulk: Array,
+    used: Array,
+    pulses: float | None,
+) -> Check:
+    """Counts per pulse if known; else the scatter, which saturation makes less than Poisson."""
+    name = "counts not saturated"
+    if pulses is not None:
+        value = max(c.max() for c in raw.values()) / pulses
+        return Check(name, float(value), 0.0, 0.8, "largest counts per primary pulse")
+    if recording.unit == "counts":
+        parts = [raw[native][bulk], raw[matrix][used]]
+    else:
+        parts = [raw[native][bulk]]  # the others are interpolated
+    # second differences do not see drift; their variance is six times that of a count, and
+    # that of an average of m of them 35/9m, as neighbours share counts
+    bend = np.concatenate([np.diff(c, 2) / np.sqrt(6 * max(c.mean(), 1e-300)) for c in parts])
+    value = float(np.mean(bend**2))
+    low = max(0.0, 1 - 3.5 * np.sqrt(35 / 9 / bend.size))
+    return Check(name, value, low, np.inf, "scatter of the counts over that of a Poisson process")
+
+
+# --- the depth resolution -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """Response of the instrument to a thin layer, against depth, with unit area.
+
+    A Gaussian of standard deviation ``sigma`` (m), convolved with a double exponential that
+    rises with ``decay_up`` (m) ahead of the layer and falls with ``decay_down`` (m) behind it
+    (Dowsett, Rowlands, Allen, Barlow, Surf. Interface Anal. 21, 310 (1994)). Zero decay
+    lengths leave the Gaussian.
+    """
+
+    sigma: float
+    decay_up: float = 0.0
+    decay_down: float = 0.0
+
+    def __post_init__(self) -> None:
+        require("sigma", self.sigma, 1e-12, 1e-6, "m")
+        for name in ("decay_up", "decay_down"):
+            # a tail below sigma/20 cannot be seen and would need more digits than there are
+            value = require(name, getattr(self, name), 0, 1e-6, "m")
+            if 0 < value < self.sigma / 20:
+                raise ValueError(f"{name} = {value:g} m is below sigma/20: give 0 instead")
+
+    @property
+    def shift(self) -> float:
+        """Mean of the response (m): how much deeper than it is a layer appears."""
+        return self.decay_down - self.decay_up
+
+    @property
+    def width(self) -> float:
+        """Standard deviation of the response (m)."""
+        return float(np.sqrt(self.sigma**2 + self.decay_up**2 + self.decay_down**2))
+
+    def density(self, depth: ArrayLike) -> Array:
+        """The response (1/m) at a depth (m) relative to the layer."""
+        z = np.asarray(depth, dtype=float)
+        if self.decay_up + self.decay_down == 0:
+            return np.exp(-((z / self.sigma) ** 2) / 2) / (self.sigma * np.sqrt(2 * np.pi))
+        falling, rising = self._tails(z)
+        total = self.decay_up + self.decay_down
+        return (self.decay_down * falling + self.decay_up * rising) / total
+
+    def _tails(self, u: Array) -> tuple[Array | float, Array | float]:
+        """Gaussian convolved with each normalised one-sided exponential (1/m)."""
+        gauss = np.exp(-((u / self.sigma) ** 2) / 2)
+
+        def tail(decay: float, v: Array) -> Array | float:
+            if decay == 0:
+                return 0.0
+            a = (self.sigma / decay - v / self.sigma) / np.sqrt(2)
+            # far in the tail erfcx overflows: there the exponential alone is left
+            far = np.exp(np.minimum(self.sigma**2 / (2 * decay**2) - v / decay, 0)) / decay
+            return np.where(a < -12, far, gauss * erfcx(np.maximum(a, -12)) / (2 * decay))
+
+        return tail(self.decay_down, u), tail(self.decay_up, -u)
+
+    def _bend(self, u: Array) -> Array:
+        """What the response adds to the integral of a ramp max(x, 0), u after its kink (m^2).
+
+        The ramp's response is the second antiderivative of the density, its integral W the
+        third. An exponential tail T solves T = G - decay T', so each antiderivative follows
+        from the Gaussian's. Depths count from the mean of the response, where W approaches
+        u^2/2 + width^2/2 behind the kink: what is returned is local, and nothing cancels.
+        """
+        up, down, sigma = self.decay_up, self.decay_down, self.sigma
+        shortest = min((d for d in (up, down) if d > 0), default=sigma)
+        reach = (8.5 + sigma / shortest) * sigma + abs(self.shift)
+        total = up + down or 1.0
+        out = np.where(u > 0, self.width**2 / 2, 0.0)
+        for decay, side, sign in ((down, u >= reach, -1), (up, u <= -reach, 1)):
+            if decay > 0:
+                v = np.abs(u[side] + self.shift)
+                tail = np.exp(sigma**2 / (2 * decay**2) - v / decay)
+                out[side] += sign * decay**3 / total * tail
+        near = np.abs(u) < reach
+        v = u[near] + self.shift
+        cdf = ndtr(v / sigma)
+        gauss = sigma / np.sqrt(2 * np.pi) * np.exp(-((v / sigma) ** 2) / 2)
+        falling, rising = self._tails(v)
+        out[near] = (
+            ((v**2 + sigma**2) * cdf + v * gauss) / 2
+            - self.shift * (v * cdf + gauss)
+            + (up**2 - up * down + down**2) * cdf
+            - down**4 / total * falling
+            + up**4 / total * rising
+            - np.maximum(u[near], 0) ** 2 / 2
+        )
+        return out
+
+
+def gaussian_resolution(sigma: float) -> Resolution:
+    """A Gaussian depth resolution, standard deviation ``sigma`` (m)."""
+    return Resolution(sigma)
+
+
+def dowsett_resolution(decay_up: float, decay_down: float, sigma: float) -> Resolution:
+    """A Gaussian with exponential tails: leading and trailing decay lengths and sigma (m)."""
+    return Resolution(sigma, decay_up, decay_down)
+
+
+def blur(
+    x: ArrayLike, f: ArrayLike, edges: ArrayLike, resolution: Resolution | None = None
+) -> Array:
+    """Mean over each depth slice of a piecewise-linear profile, as the instrument sees it.
+
+    Exact on any mesh, however much finer than the slices its front is: the profile is a sum of
+    ramps, and the response to a ramp has a closed form. Outside the mesh the profile keeps its
+    first and last value: at the surface, mixing is taken to find more of the same.
+
+    Parameters
+    ----------
+    x : array_like, shape (n,)
+        Nodes (m), strictly increasing, n >= 2.
+    f : array_like, shape (n,)
+        Values at the nodes.
+    edges : array_like, shape (m + 1,)
+        Edges of the slices (m), strictly increasing.
+    resolution : Resolution, optional
+        None gives the plain means.
+
+    Returns
+    -------
+    ndarray, shape (m,)
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit or nodes or edges do not increase.
+    """
+    x, f, edges = (np.asarray(a, dtype=float) for a in (x, f, edges))
+    if x.ndim != 1 or x.shape != f.shape or x.size < 2:
+        raise ValueError(f"x and f need one shape (n,) with n >= 2, not {x.shape} and {f.shape}")
+    if edges.ndim != 1 or edges.size < 2 or not np.all(np.diff(edges) > 0):
+        raise ValueError("edges must have the shape (m + 1,) with m >= 1 and increase strictly")
+    step = np.diff(x)
+    if not np.all(step > 0):
+        raise ValueError("x must increase strictly")
+    rise = f - f[0]  # so that a constant stays exactly what it is
+    slope = np.diff(f) / step
+    shift = resolution.shift if resolution else 0.0
+
+    # the integral of the unblurred profile, up to each edge
+    area = np.concatenate([[0.0], np.cumsum(step * (rise[1:] + rise[:-1]) / 2)])
+    inside = np.clip(edges - shift, x[0], x[-1])
+    k = np.minimum(np.searchsorted(x, inside, side="right") - 1, x.size - 2)
+    d = inside - x[k]
+    integral = area[k] + d * (rise[k] + slope[k] * d / 2)
+    integral += np.maximum(edges - shift - x[-1], 0) * rise[-1]
+    if resolution:
+        kink = np.diff(slope, prepend=0.0, append=0.0)
+        bent = kink != 0
+        integral += resolution._bend((edges - shift)[:, None] - x[bent]) @ kink[bent]
+    return f[0] + np.diff(integral) / np.diff(edges)

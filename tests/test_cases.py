@@ -1,0 +1,229 @@
+"""A case file is read completely, or refused with the key that is wrong."""
+
+import re
+
+import numpy as np
+import pytest
+
+from cait_helpers.cases import CaseError, element, read_case, read_current
+from cait_helpers.npp import Charge, CurrentDensity, Duration, Voltage
+from cait_helpers.sims import Resolution
+
+CASE = """
+title = "K+ on Li3B7O12"
+profile = "k.csv"
+current = "current.csv"
+[ions]
+native = "Li+"
+foreign = "^41K+"
+matrix = "B+"
+[glass]
+thickness = 0.5e-3
+ion_density = 1.38e28
+permittivity = 8.0
+temperature = 323.15
+area = 2e-5
+conductivity = 1e-7
+[run]
+voltage = 20
+charge = 100.0
+[sims]
+crater_depth = 80e-9
+resolution = 2e-9
+background = 1.5
+transient = 3e-9
+pulses = 1e6
+"""
+CYCLES = 80
+
+
+def profile_text():
+    """80 cycles of 2 s, 1 nm each: native ions behind 33 nm, foreign ones before."""
+    lines = ["time / s, Li+, B+, ^41K+"]
+    rng = np.random.default_rng(5)
+    share = 1 / (1 + np.exp(-(np.arange(CYCLES) + 0.5 - 45.2) / 2))
+    for i, y in enumerate(share):
+        li, b, k = rng.poisson([2e4 * y, 3e4, 8e3 * (1 - y)])
+        lines.append(f"{2 * i}, {li}, {b}, {k}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a case with its data files, after replacements in the case file."""
+
+    def write(*changes, current="time / s, current / A\n0, 1e-8\n1e5, 1e-8\n3e5, 1e-8\n"):
+        text = CASE
+        for old, new in changes:
+            text, found = re.subn(old, new, text)
+            assert found, f"{old} is not in the case file"
+        (tmp_path / "k.csv").write_text(profile_text())
+        (tmp_path / "current.csv").write_text(current)
+        path = tmp_path / "case.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+CHARGE = ("charge = .*", "charge = 150.0")  # what the recorded current says
+
+
+def test_a_case_holds_what_its_file_says(write):
+    case = read_case(write(CHARGE))
+    assert case.title == "K+ on Li3B7O12"
+    assert (case.native, case.foreign, case.matrix) == ("Li+", "^41K+", "B+")
+    assert case.glass.thickness == 0.5e-3
+    assert case.glass.temperature == 323.15
+    assert (case.area, case.conductivity) == (2e-5, 1e-7)
+    assert isinstance(case.drive, Voltage)
+    assert case.drive.value == 20.0
+    assert case.until == Charge(150.0)
+    assert (case.crater_depth, case.transient) == (80e-9, 3e-9)
+    assert case.resolution == Resolution(2e-9)
+    assert (case.background, case.pulses) == (1.5, 1e6)
+
+
+def test_optional_keys_may_be_left_out(write):
+    case = read_case(
+        write(
+            ("current = .*", ""),
+            ("conductivity = .*", ""),
+            ("resolution = (.*\n)*", ""),
+        )
+    )
+    assert case.conductivity is case.resolution is case.background is case.pulses is None
+    assert case.transient == 0.0
+    with pytest.raises(CaseError, match="current is not given"):
+        case.current()
+
+
+def test_the_recorded_current_replaces_what_the_run_does_not_state(write):
+    """10 nA through 0.2 cm2 for 3e5 s are 150 C/m^2."""
+    case = read_case(write(("voltage = .*", ""), ("charge = .*", "")))
+    time, density = case.current()
+    np.testing.assert_array_equal(time, [0, 1e5, 3e5])
+    np.testing.assert_allclose(density, 5e-4)
+    assert isinstance(case.drive, CurrentDensity)
+    np.testing.assert_array_equal(case.drive.value, density)
+    assert case.charge == pytest.approx(150.0, rel=1e-12)
+    assert case.until == Charge(case.charge)
+
+
+def test_a_shorter_run_has_the_charge_up_to_its_end(write):
+    case = read_case(write(("charge = .*", "duration = 2e5")))
+    assert case.until == Duration(2e5)
+    assert case.charge == pytest.approx(100.0, rel=1e-12)
+
+
+def test_charge_of_a_constant_current_is_known_and_of_a_voltage_is_not(write):
+    changes = ("current = .*", ""), ("charge = .*", "duration = 1e5")
+    assert read_case(write(*changes)).charge is None
+    case = read_case(write(*changes, ("voltage = .*", "current_density = 1e-3")))
+    assert case.charge == pytest.approx(100.0, rel=1e-12)
+
+
+def test_resolution_and_background_may_be_tables(write):
+    case = read_case(
+        write(
+            CHARGE,
+            ("resolution = .*", "resolution = {sigma = 1e-9, decay_up = 5e-10, decay_down = 2e-9}"),
+            ("background = .*", 'background = {"Li+" = 1.0, "^41K+" = 0.5}'),
+        )
+    )
+    assert case.resolution == Resolution(1e-9, 5e-10, 2e-9)
+    assert case.background == {"Li+": 1.0, "^41K+": 0.5}
+
+
+def test_a_case_leads_to_its_profile(write):
+    """45.2 nm replaced by 100 C/m^2: the charge balance closes, all checks pass."""
+    case = read_case(write(("background = .*", ""), ("pulses = .*", ""), ("current = .*", "")))
+    profile = case.profile()
+    assert profile.ok, profile.report()
+    assert profile.used.sum() == CYCLES - 3
+    assert "charge balance" in [check.name for check in profile.checks]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("title = .*", "", "missing key title"),
+        ("title = .*", "title = 3", "title = 3; allowed is a text"),
+        ("matrix = .*", "", r"missing key ions\.matrix"),
+        ("matrix = .*", 'matrix = "Li+"', "ions = .*three different channels"),
+        ("area = .*", "aera = 2e-5", r"unknown key glass\.aera; allowed are .*area"),
+        (r"\[sims\]", "[sims]\nraster = 1", r"unknown key sims\.raster"),
+        (r"\[ions\]", "colour = 1\n[ions]", "unknown key colour"),
+        (
+            r"(?s)title.*",
+            'title = "K"\nprofile = ""\nions = 1\nglass = 1\nrun = 1\nsims = 1',
+            "ions = 1",
+        ),
+        ("area = .*", 'area = "2e-5"', r"glass\.area = '2e-5'; allowed is a number in .*m\^2"),
+        ("area = .*", "area = true", r"glass\.area = True"),
+        ("area = .*", "area = nan", r"glass\.area = nan"),
+        ("area = .*", "area = 0.2", r"glass\.area = 0\.2 m\^2 is outside"),
+        ("thickness = .*", "thickness = 0.5", r"glass\.thickness = 0\.5 m is outside"),
+        ("temperature = .*", "temperature = 50", r"glass\.temperature = 50 K.*Celsius.*323\.15 K"),
+        ("conductivity = .*", "conductivity = -1", r"glass\.conductivity = -1 S/m"),
+        ("voltage = .*", "voltage = -20", r"run\.voltage = -20 V is outside"),
+        ("voltage = .*", "voltage = 20\ncurrent_density = 1", "one of voltage and current"),
+        ("charge = .*", "charge = 150\nduration = 1", "one of duration and charge"),
+        ("charge = .*", "duration = 4e5", r"run\.duration = 400000 s.* recorded to 300000 s"),
+        ("charge = .*", "charge = 100", r"run\.charge = 100 .* sums up to 150 C/m\^2"),
+        ("crater_depth = .*", "crater_depth = 80", r"sims\.crater_depth = 80 m is outside"),
+        ("resolution = .*", "resolution = 2", r"sims\.resolution\.sigma = 2 m is outside"),
+        ("resolution = .*", "resolution = {width = 1}", r"sims\.resolution = .*sigma"),
+        ("background = .*", 'background = {"Rb+" = 1}', r"sims\.background = .*by Li\+"),
+        ("transient = .*", "transient = 50e-9", r"sims\.transient = 5e-08 m is outside"),
+        ("pulses = .*", "pulses = 0", r"sims\.pulses = 0 is outside"),
+        ("profile = .*", 'profile = "rb.csv"', "profile = 'rb.csv'; allowed is a file in"),
+        ("current = .*", 'current = "none.csv"', r"current = 'none\.csv'"),
+        ("area = .*", "area = ", "not a TOML file: .*line 14"),
+    ],
+)
+def test_a_wrong_case_is_refused_with_file_key_value_and_what_is_allowed(write, old, new, expected):
+    changes = [(old, new)] if "charge" in old else [CHARGE, (old, new)]
+    with pytest.raises(CaseError, match=rf"case\.toml: .*{expected}"):
+        read_case(write(*changes))
+
+
+def test_a_run_without_drive_or_end_is_refused(write):
+    for gone, wanted in (("voltage", "voltage or current_density"), ("charge", "duration or")):
+        with pytest.raises(CaseError, match=rf"run = .*{wanted}"):
+            read_case(write(("current = .*", ""), (f"{gone} = .*", "")))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "line 1: expected 'time / s, current / A', found ''"),
+        ("t, I\n0, 1\n1, 1\n", "line 1: expected 'time / s, current / A'"),
+        ("time / s, current / A\n0, 1\n", "line 2: expected at least two lines"),
+        ("time / s, current / A\n0, 1\n2 1\n", "line 3: expected two numbers"),
+        ("time / s, current / A\n0, 1\n2, 1, 3\n", "line 3: expected two numbers"),
+        ("time / s, current / A\n0, 1\n2, x\n", "line 3: expected two numbers"),
+        ("time / s, current / A\n0, 1\n2, nan\n", "line 3: expected two finite numbers"),
+        ("# note\ntime / s, current / A\n1, 1\n2, 1\n", "line 3: expected a time that starts at 0"),
+        ("time / s, current / A\n0, 1\n2, 1\n2, 1\n", "line 4: expected a time after 2 s"),
+    ],
+)
+def test_a_damaged_current_is_refused_with_its_line(tmp_path, text, expected):
+    path = tmp_path / "current.csv"
+    path.write_text(text)
+    with pytest.raises(CaseError, match=rf"current\.csv, {expected}"):
+        read_current(path)
+
+
+def test_a_current_of_the_wrong_sign_is_refused(write):
+    current = "time / s, current / A\n0, -1e-8\n3e5, -1e-8\n"
+    with pytest.raises(CaseError, match=r"case\.toml: .*-150 C/m\^2; give it positive"):
+        read_case(write(CHARGE, current=current))
+
+
+@pytest.mark.parametrize(
+    ("channel", "name"),
+    [("K+", "K"), ("^41K+", "K"), ("133Cs", "Cs"), ("Li", "Li"), ("CsLi+", "CsLi+")],
+)
+def test_a_channel_names_its_element(channel, name):
+    assert element(channel) == name
