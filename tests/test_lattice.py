@@ -1,0 +1,182 @@
+"""The lattice gas against exact results: correlation factors, single file, lone particle."""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array, eye_array
+from scipy.sparse.linalg import spsolve
+
+from cait_helpers.kernels import exchange_walk
+from cait_helpers.lattice import LATTICES, infinite_lattice, periodic_lattice, walk_lattice
+
+EXACT = {
+    "chain": 0.0,
+    "square": 1 / (math.pi - 1),
+    "honeycomb": 1 / 3,
+    "sc": 0.653109,
+    "bcc": 0.727194,
+    "fcc": 0.781451,
+    "diamond": 0.5,
+}
+COORDINATION = {"chain": 2, "square": 4, "honeycomb": 3, "sc": 6, "bcc": 8, "fcc": 12, "diamond": 4}
+
+
+@cache
+def walk(lattice, seed=1, **options):
+    return walk_lattice(lattice, seed=seed, **options)
+
+
+@pytest.mark.parametrize("lattice", LATTICES)
+def test_the_neighbour_table_is_the_lattice(lattice):
+    """Coordination number, unit steps that add up to zero, and every step undone by its reverse."""
+    neighbours, steps, kind = periodic_lattice(lattice, 4)
+    assert neighbours.shape == (len(kind), COORDINATION[lattice])
+    np.testing.assert_allclose(np.linalg.norm(steps, axis=2), 1.0, rtol=1e-14)
+    np.testing.assert_allclose(steps.sum(axis=1), 0.0, atol=1e-14)
+    for site, row in enumerate(neighbours):
+        assert len(set(row)) == len(row)
+        for there, step in zip(row, steps[kind[site]], strict=True):
+            back = list(neighbours[there]).index(site)
+            np.testing.assert_allclose(steps[kind[there], back], -step, atol=1e-14)
+
+
+@pytest.mark.parametrize("lattice", LATTICES)
+def test_the_anchors_follow_from_the_return_directions_of_the_vacancy(lattice):
+    """No random number: solve for the side from which the vacancy comes back to the tracer.
+
+    With the tracer at site 0, h(x) is the mean displacement of its next jump for a vacancy at x:
+    the average of h over the neighbours of x, with the jump itself where a neighbour is site 0.
+    After a jump the vacancy is where the tracer was, <cos> = -h(y).y, f = (1+<cos>)/(1-<cos>).
+    """
+    neighbours, steps, kind = periodic_lattice(lattice, LATTICES[lattice][2])
+    sites, z = neighbours.shape
+    hop = csr_array(
+        (np.full(neighbours.size, 1 / z), (np.repeat(np.arange(sites), z), neighbours.ravel())),
+        shape=(sites, sites),
+    )
+    # displacement of the tracer is from site 0 to x: the reverse of the vacancy's step
+    jump = np.where((neighbours == 0)[:, :, None], -steps[kind], 0.0).sum(axis=1) / z
+    h = spsolve((eye_array(sites) - hop).tocsc()[1:, 1:], jump[1:])
+    start = neighbours[0, 0]
+    cosine = -h[start - 1] @ steps[kind[0], 0]
+    box = (1 + cosine) / (1 - cosine)
+    found = infinite_lattice(box, LATTICES[lattice][0].shape[0], sites, 1)
+    # second order of the finite box, sites^-(1 + 2/d), times a constant of order one
+    assert found == pytest.approx(EXACT[lattice], abs=2e-5)
+    assert abs(box - EXACT[lattice]) > 2e-4  # the correction is needed
+
+
+@pytest.mark.parametrize("lattice", LATTICES)
+def test_one_vacancy_gives_the_exact_correlation_factor(lattice):
+    """Within three standard errors and 0.5 % (of one, for the chain) of the exact value."""
+    result = walk(lattice)
+    off = abs(result.haven_ratio - EXACT[lattice])
+    assert off < 3 * result.haven_error
+    assert off < 0.005 * (EXACT[lattice] or 1.0)
+    assert result.haven_error < 0.002
+    assert result.haven_ratio == pytest.approx(result.D_tracer / result.D_sigma, rel=1e-12)
+    tracer = EXACT[lattice] * conductive(result)
+    assert abs(result.D_tracer - tracer) < 3.5 * result.tracer_error
+
+
+def conductive(result):
+    """Exact D_sigma of the box: an attempt succeeds where the neighbour holds a particle."""
+    z, d = COORDINATION[result.lattice], LATTICES[result.lattice][0].shape[0]
+    return result.vacancies * z / (2 * d * (result.sites - 1))
+
+
+@pytest.mark.parametrize("vacancies", [1, 7, 0.2, 0.6])
+def test_the_charge_diffuses_as_without_correlations(vacancies):
+    """D_sigma from the mean field, z (share of vacancies)/2d, holds exactly at every share."""
+    result = walk("honeycomb", vacancies=vacancies, size=12, attempts=16_000_000)
+    assert abs(result.D_sigma - conductive(result)) < 3 * result.sigma_error
+    assert result.sigma_error < 2e-3 * result.D_sigma
+
+
+def test_the_window_of_the_collective_displacement_does_not_matter():
+    """Squared over 16 attempts or over 320: uncorrelated, also where vacancies block each other."""
+    neighbours, steps, kind = periodic_lattice("square", 8)
+    means = []
+    for short in (16, 320):
+        vacant, occupant = np.arange(0, 64, 2), np.full(64, -1)
+        occupant[1::2] = np.arange(32)
+        sums = np.zeros((64, 3))
+        state = np.array([5], dtype=np.uint64)
+        for block in sums:
+            exchange_walk(neighbours, steps, kind, occupant, vacant, state, 100, 320, short, block)
+        ratio = sums[:, 1] / sums[:, 2]  # a jump adds one
+        means.append((ratio.mean(), ratio.std(ddof=1) / 8))
+    for mean, error in means:
+        assert abs(mean - 1.0) < 3 * error
+        assert error < 0.03
+
+
+def test_a_lone_particle_has_the_haven_ratio_one():
+    """All sites vacant but one: tracer and charge are the same walk, D = z/2d."""
+    result = walk("sc", vacancies=63, size=4, attempts=16_000_000)
+    assert abs(result.haven_ratio - 1.0) < 3 * result.haven_error
+    assert result.haven_error < 0.01
+    assert abs(result.D_tracer - 1.0) < 3 * result.tracer_error
+
+
+def test_a_single_file_has_the_haven_ratio_zero_at_any_share():
+    """Particles in a chain cannot pass: D* = 0, though half of the sites are vacant."""
+    result = walk("chain", vacancies=0.5, size=32, attempts=32_000_000)
+    assert abs(result.haven_ratio) < 3 * result.haven_error
+    assert result.haven_error < 0.005
+
+
+def test_more_vacancies_bring_the_haven_ratio_up_in_any_box():
+    """Dilute value < share 1/4 < one, and boxes of 36 and 256 sites agree to 1/36."""
+    small, large = (
+        walk("square", vacancies=0.25, size=size, attempts=32_000_000) for size in (6, 16)
+    )
+    error = math.hypot(small.haven_error, large.haven_error)
+    # what the docstring of infinite_lattice promises of the small box
+    assert abs(small.haven_ratio - large.haven_ratio) < 3 * error + 1 / small.sites
+    assert EXACT["square"] + 10 * error < small.haven_ratio < 1 - 10 * error
+
+
+def test_equal_seeds_repeat_the_walk_in_any_thread():
+    """The generator's state travels with the call."""
+    with ThreadPoolExecutor(2) as pool:
+        runs = list(pool.map(lambda s: walk_lattice("fcc", 3, s, 4, 4_000_000), [4, 4, 5]))
+    assert runs[0] == runs[1] == walk_lattice("fcc", 3, 4, 4, 4_000_000)
+    assert runs[0].haven_ratio != runs[2].haven_ratio
+
+
+def test_different_seeds_scatter_as_the_error_says():
+    """Sixty seeds: mean square deviation in standard errors is one, and there is no bias."""
+    runs = [walk_lattice("sc", seed=s, size=8, attempts=1_000_000) for s in range(60)]
+    for name, error, exact in (
+        ("haven_ratio", "haven_error", EXACT["sc"]),
+        ("D_sigma", "sigma_error", conductive(runs[0])),
+    ):
+        z = np.array([(getattr(r, name) - exact) / getattr(r, error) for r in runs])
+        # chi squared of 60 has a relative standard deviation of 0.18; the mean one of 0.13
+        assert 0.5 < np.mean(z**2) < 1.6
+        assert abs(z.mean()) < 0.4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lattice": "hcp"}, "lattice = 'hcp' is not one of chain, square"),
+        ({"vacancies": 0}, "vacancies = 0 is not a whole number"),
+        ({"vacancies": 1728}, r"in \[1, 1727\]"),
+        ({"vacancies": 1.5}, "vacancies = 1.5 is not a share"),
+        ({"vacancies": 1e-4}, "take a larger size"),
+        ({"vacancies": True}, "vacancies = True"),
+        ({"seed": -1}, "seed = -1"),
+        ({"size": 3}, "size = 3"),
+        ({"blocks": 2}, "blocks = 2"),
+        ({"attempts": 1000}, r"attempts = 1000 is not a whole number in \[18432"),
+    ],
+)
+def test_bad_input_is_refused_at_the_door(options, message):
+    """The message names the argument, its value and what is allowed."""
+    with pytest.raises(ValueError, match=message):
+        walk_lattice(**{"lattice": "sc", **options})
