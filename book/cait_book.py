@@ -1,10 +1,14 @@
-"""The book's own Sphinx extension: pages that need no network, and the versions they came from."""
+"""The Sphinx extension of the book: pages without a network, their versions, the references."""
 
 from __future__ import annotations
 
 import platform
 from importlib.metadata import version
 from pathlib import Path
+
+from pybtex.plugin import register_plugin
+from pybtex.style.formatting.plain import Style
+from pybtex.style.labels import BaseLabelStyle
 
 # Scripts that Jupyter Book adds for services this book does not use. Left in, the first two
 # would declare THEBE_JS_URL twice (an error on every page) and point at a foreign host.
@@ -47,7 +51,20 @@ def versions_table(app, config):
     config.myst_substitutions = {**config.myst_substitutions, "versions": "\n".join(rows)}
 
 
+class AuthorYear(BaseLabelStyle):
+    """Label a work the way that the text cites it."""
+
+    def format_labels(self, entries):
+        for entry in entries:
+            yield f"{entry.persons['author'][0].rich_last_names[0]} {entry.fields['year']}"
+
+
+class Works(Style):
+    default_label_style = AuthorYear
+
+
 def setup(app):
+    register_plugin("pybtex.style.formatting", "works", Works)
     app.connect("config-inited", versions_table)
     app.connect("html-page-context", drop_unused_scripts, priority=900)
     app.connect("build-finished", trim_mathjax, priority=900)
