@@ -42,7 +42,7 @@ class _Constant:
 
 
 def _law(name: str, D: float | Law) -> Law:
-    return D if callable(D) else _Constant(number(name, D, 1e-60, 1.0, "m^2/s"))
+    return D if callable(D) else _Constant(number(name, D, 1e-60, 1e6, "m^2/s"))
 
 
 def _coefficients(
@@ -566,6 +566,6 @@ def foreign_diffusivity_from_plateau(D_native: Law, plateau: ArrayLike) -> Array
     bad = ~((foreign > 0) & (gain > 0) & (gain >= highest - 1e-12))
     if bad.any():
         raise ValueError(
-            f"plateau = {y[bad].flat[0]:g}: no constant D_foreign leaves such a plateau"
+            f"plateau = {y[bad].flat[0]:g}: no single constant D_foreign leaves such a plateau"
         )
     return foreign
