@@ -138,8 +138,7 @@ def read_sims(path: str | Path) -> Recording:
     return _read_csv(path, lines)
 
 
-def _fail(path: Path, line: int, expected: str, found: object) -> NoReturn:
-    found = found if isinstance(found, str) else repr(found)
+def _fail(path: Path, line: int, expected: str, found: str) -> NoReturn:
     raise SimsError(f"{path}, line {line}: expected {expected}, found {found}")
 
 
@@ -168,20 +167,15 @@ def _check_channel(path: Path, lines: list[int], ion: str, time: Array, counts: 
     """Refuse fewer than two cycles, missing or negative values, and time that stands still."""
     if time.size < 2:
         _fail(path, lines[-1], f"at least two cycles of {ion}", f"{time.size}")
-    for bad, what in (
-        (~np.isfinite(time), "a sputter time"),
-        (~np.isfinite(counts), f"an intensity of {ion}"),
+    for bad, expected in (
+        (np.isnan(time), "a sputter time, not a blank"),
+        (np.isnan(counts), f"an intensity of {ion}, not a blank"),
+        (counts < 0, f"{ion} not negative"),
+        (np.diff(time, prepend=-1e-9) <= 0, "a time that increases, from 0 s on"),
     ):
         if bad.any():
-            _fail(path, lines[int(np.argmax(bad))], what, "a blank")
-    if (counts < 0).any():
-        row = int(np.argmax(counts < 0))
-        _fail(path, lines[row], f"{ion} not negative", f"{counts[row]:g}")
-    if time[0] < 0:
-        _fail(path, lines[0], "a sputter time not negative", f"{time[0]:g}")
-    if (np.diff(time) <= 0).any():
-        row = int(np.argmax(np.diff(time) <= 0)) + 1
-        _fail(path, lines[row], f"a time after {time[row - 1]:g} s", f"{time[row]:g} s")
+            row = int(np.argmax(bad))
+            _fail(path, lines[row], expected, f"{counts[row]:g} at {time[row]:g} s")
 
 
 def _unique(path: Path, line: int, labels: list[str]) -> list[str]:
@@ -218,10 +212,12 @@ def _read_surfacelab(path: Path, lines: list[str]) -> Recording:
             known = ", ".join(map(repr, _QUANTITIES))
             _fail(path, 3, f"{labels[i]} to be one of {known}", repr(quantity))
     rows = _rows(path, lines, 3, "\t", n + 1)
-    mass, *table = _numbers(path, [(2, masses[1:]), *rows])
+    mass, *table = _numbers(path, [(2, masses[1:]), *rows])  # one decimal mark for both
+    corrected = {
+        ion: _QUANTITIES[quantity] for ion, quantity in zip(labels, quantities, strict=True)
+    }
     meta = {"m/z": dict(zip(labels, mass, strict=True))}
-    corrected = [_QUANTITIES[quantity] for quantity in quantities]
-    return _one_axis(path, "SurfaceLab", labels, corrected, [r[0] for r in rows], table, meta)
+    return _one_axis(path, "SurfaceLab", corrected, rows, table, meta)
 
 
 def _read_csv(path: Path, lines: list[str]) -> Recording:
@@ -238,8 +234,7 @@ def _read_csv(path: Path, lines: list[str]) -> Recording:
     labels = _unique(path, head + 1, cells[1:])
     rows = _rows(path, lines, head + 1, ",", len(cells))
     meta = {"comments": [line[1:].strip() for line in lines[:head]]}
-    numbers = _numbers(path, rows)
-    return _one_axis(path, "CSV", labels, [None] * len(labels), [r[0] for r in rows], numbers, meta)
+    return _one_axis(path, "CSV", dict.fromkeys(labels), rows, _numbers(path, rows), meta)
 
 
 def _rows(
@@ -259,25 +254,24 @@ def _rows(
 def _one_axis(
     path: Path,
     layout: str,
-    labels: list[str],
-    corrected: list[bool | None],
-    lines: list[int],
+    corrected: dict[str, bool | None],
+    rows: list[tuple[int, list[str]]],
     table: list[list[float]],
     meta: dict[str, object],
 ) -> Recording:
-    values = np.array(table).reshape(-1, len(labels) + 1)
-    values.setflags(write=False)
-    time = values[:, 0]
-    for i, ion in enumerate(labels):
-        _check_channel(path, lines, ion, time, values[:, i + 1])
+    """The recording of a plain table: one time column, then the channels of ``corrected``."""
+    time, *columns = np.array(table).T
+    intensity = dict(zip(corrected, columns, strict=True))
+    for ion, counts in intensity.items():
+        _check_channel(path, [line for line, _ in rows], ion, time, counts)
     return Recording(
         path=path,
         format=layout,
         unit="counts",
-        time=dict.fromkeys(labels, time),
-        intensity={ion: values[:, i + 1] for i, ion in enumerate(labels)},
-        exposure=dict.fromkeys(labels, 1.0),
-        dead_time_corrected=dict(zip(labels, corrected, strict=True)),
+        time=dict.fromkeys(corrected, time),
+        intensity=intensity,
+        exposure=dict.fromkeys(corrected, 1.0),
+        dead_time_corrected=corrected,
         total_time=float(_cycle_edges(time, middle=False)[-1]),
         meta=meta,
     )
@@ -338,8 +332,6 @@ def _read_cameca(path: Path, lines: list[str]) -> Recording:
         time[ion] = block[:, 0]
         # the export writes a count of zero as 1E-3 counts/s
         intensity[ion] = np.where(block[:, 1] <= 1e-3, 0.0, block[:, 1])
-        time[ion].setflags(write=False)
-        intensity[ion].setflags(write=False)
     return Recording(
         path=path,
         format="CAMECA",
@@ -658,6 +650,8 @@ def normalise(
         reference, reference_error = steady_reference(net[matrix], used)
         front = front_cycle(net[native] / reference)
         bulk = np.arange(n) >= (front + n) // 2
+        if net[native][bulk].sum() <= 0:
+            raise SimsError(f"{recording.path}: no counts of {native} in the bulk: is it native?")
         native_level = net[native][bulk].sum() / reference[bulk].sum()
         y = net[native] / (native_level * reference)
     zone = used & (np.arange(n) < front)
@@ -806,8 +800,7 @@ class Resolution:
 
     A Gaussian of standard deviation ``sigma`` (m), convolved with a double exponential that
     rises with ``decay_up`` (m) ahead of the layer and falls with ``decay_down`` (m) behind it
-    (Dowsett, Rowlands, Allen, Barlow, Surf. Interface Anal. 21, 310 (1994)). Zero decay
-    lengths leave the Gaussian.
+    (the analytic form of Dowsett and coworkers). Zero decay lengths leave the Gaussian.
     """
 
     sigma: float

@@ -206,9 +206,9 @@ def last_row_short(text, sep):
         (TOF.replace("4.0000\t", "4.00x0\t"), "line 6: expected a number, found '4.00x0'"),
         (TOF.replace("4.0000\t", "nan\t"), "line 6: expected a number, found 'nan'"),
         (TOF.replace("4.0000\t", "1_4\t"), "line 6: expected a number"),
-        (TOF.replace("4.0000\t", "\t"), "line 6: expected a sputter time, found a blank"),
+        (TOF.replace("4.0000\t", "\t"), "line 6: expected a sputter time, not a blank"),
         (TOF.replace("4.0000\t", "4,0000\t"), r"line 6: expected the decimal mark '\.'"),
-        (TOF.replace("6.0000\t", "1.0000\t"), "line 7: expected a time after 4 s, found 1 s"),
+        (TOF.replace("6.0000\t", "1.0000\t"), "line 7: expected a time that increases"),
         (TOF.replace("\t1000\t", "\t-1000\t"), "line 6: expected total not negative"),
         (PLAIN.replace("Li+", "K+"), r"line 2: expected different .* 'K\+' twice"),
         (PLAIN.replace("4.0000, 1000", "4.0000"), "line 5: expected 6 columns"),
@@ -499,6 +499,36 @@ def test_a_pristine_glass_gives_a_profile_that_is_not_ok_and_no_exception():
     recording.intensity["Li+"][:] = recording.intensity["B+"]
     profile = profile_of(recording, 100.0)
     assert "front inside the profile" in failed(profile)
+
+
+@pytest.mark.parametrize("background", [0.0, 1.0])
+def test_native_and_foreign_exchanged_is_noticed(background):
+    """Potassium has no bulk level to scale it to, with or without counts there."""
+    recording, *_ = measured(background=background)
+    profile = normalise(recording, "K+", "Li+", "B+", CRATER)
+    assert "front inside the profile" in failed(profile)
+
+
+def test_a_bulk_without_native_counts_is_refused():
+    recording, *_ = measured()
+    recording.intensity["Li+"][90:] = 0
+    with pytest.raises(SimsError, match=r"made\.txt: no counts of Li\+ in the bulk"):
+        profile_of(recording)
+
+
+def test_a_peak_jumping_recording_is_normalised(saved):
+    """Channels 1 s apart in cycles of 20 s: against one common axis they move by 0.05 nm.
+
+    The front rises by 0.2 a nm at most, and counts scatter by 0.01.
+    """
+    ions = ["Li+", "K+", "B+"]
+    recording, *_ = measured()
+    made = np.stack([recording.intensity[ion] for ion in ions], axis=1)
+    profile = normalise(saved(cameca(ions, 20.0 * np.arange(200) + 10, made)), *ions, CRATER)
+    assert profile.ok, profile.report()
+    reference = profile_of(recording)
+    near = np.interp(profile.depth, reference.depth, reference.fraction["Li+"])
+    np.testing.assert_allclose(profile.fraction["Li+"], near, atol=0.05)
 
 
 def test_a_cameca_recording_without_counting_times_is_not_normalised(saved):
