@@ -1,0 +1,616 @@
+"""The Nernst-Planck-Poisson simulation: problem, solve, result."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.constants import e, epsilon_0, k
+from scipy.interpolate import CubicSpline, PchipInterpolator
+
+from . import kernels
+
+
+def require(name: str, value: float, low: float, high: float, unit: str = "") -> float:
+    """Return ``value`` as a float, or raise a ValueError that names it and the allowed range."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} = {value!r} is not a number") from None
+    if not low <= number <= high:  # False for nan as well
+        suffix = f" {unit}" if unit else ""
+        raise ValueError(f"{name} = {number:g}{suffix} is outside [{low:g}, {high:g}]{suffix}")
+    return number
+
+
+@dataclass(frozen=True)
+class Glass:
+    """A glass plate with one native mobile ion and a fixed anionic background.
+
+    Parameters
+    ----------
+    thickness : float
+        Plate thickness (m), 50 nm to 5 mm.
+    ion_density : float
+        Bulk number density N of the native ion (m^-3).
+    permittivity : float
+        Relative permittivity (1), 1 to 200.
+    temperature : float
+        Temperature (K), 150 to 1000.
+
+    Raises
+    ------
+    ValueError
+        If a value is not a number in its range.
+    """
+
+    thickness: float
+    ion_density: float
+    permittivity: float
+    temperature: float
+
+    def __post_init__(self) -> None:
+        require("thickness", self.thickness, 5e-8, 5e-3, "m")
+        require("ion_density", self.ion_density, 1e25, 1e30, "m^-3")
+        require("permittivity", self.permittivity, 1.0, 200.0)
+        require("temperature", self.temperature, 150.0, 1000.0, "K")
+
+    @property
+    def thermal_voltage(self) -> float:
+        """kT/e (V)."""
+        return k * self.temperature / e
+
+    @property
+    def debye_length(self) -> float:
+        """Screening length of the mobile ions, sqrt(eps kT / e^2 N) (m)."""
+        permittivity = epsilon_0 * self.permittivity
+        return float(np.sqrt(permittivity * k * self.temperature / (e**2 * self.ion_density)))
+
+
+@dataclass(frozen=True)
+class Series:
+    """A positive quantity that is constant, or recorded against time.
+
+    Parameters
+    ----------
+    value : float or array_like, shape (m,)
+        The constant, or the recorded values.
+    time : array_like, shape (m,), optional
+        Times of the recorded values (s), strictly increasing from zero; linear in between.
+    """
+
+    value: float | NDArray[np.float64]
+    time: NDArray[np.float64] | None = None
+
+    unit = ""
+
+    def __init__(self, value: float | ArrayLike, time: ArrayLike | None = None) -> None:
+        name = type(self).__name__
+        if time is None:
+            value = require(name, value, np.nextafter(0, 1), np.inf, self.unit)
+        else:
+            value, time = np.array(value, dtype=float), np.array(time, dtype=float)
+            if time.ndim != 1 or time.shape != value.shape or time.size < 2:
+                raise ValueError(
+                    f"{name}: value and time need the same shape (m,) with m >= 2,"
+                    f" not {value.shape} and {time.shape}"
+                )
+            if not (time[0] == 0 and np.all(np.diff(time) > 0) and np.isfinite(time[-1])):
+                raise ValueError(f"{name}: time must start at 0 s and increase strictly")
+            if not (np.all(np.isfinite(value)) and np.all(value >= 0) and np.any(value > 0)):
+                raise ValueError(f"{name}: values must be finite, not negative, not all zero")
+        object.__setattr__(self, "value", value)
+        object.__setattr__(self, "time", time)
+
+
+class Voltage(Series):
+    """Potential of the front surface against the grounded back electrode (V)."""
+
+    unit = "V"
+
+
+class CurrentDensity(Series):
+    """Current density of the ion beam (A/m^2)."""
+
+    unit = "A/m^2"
+
+
+@dataclass(frozen=True)
+class Charge:
+    """Stop when this charge per area has passed (C/m^2)."""
+
+    value: float
+
+    def __post_init__(self) -> None:
+        require("Charge", self.value, 1e-6, 1e6, "C/m^2")
+
+
+@dataclass(frozen=True)
+class Duration:
+    """Stop after this time (s)."""
+
+    value: float
+
+    def __post_init__(self) -> None:
+        require("Duration", self.value, 1e-9, 1e12, "s")
+
+
+class SimulationError(RuntimeError):
+    """The simulation did not reach its end or its accuracy; nothing is returned."""
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What a run cost and how far it can be trusted.
+
+    Attributes
+    ----------
+    cells, steps, rejected, factorisations : int
+        Of the finest run.
+    smallest_cell : float
+        Smallest cell of the final mesh (m).
+    decay_length : float
+        D_beam e N / j, the length over which the front decays into untouched glass, at the end (m).
+    estimated_error : dict of str to float
+        Estimated relative errors of ``"profile"``, ``"plateau"``, ``"front"`` and ``"drive"`` (the
+        time that the charge took, or the voltage), from two meshes; empty on a fixed mesh.
+    undershoot : float
+        Most negative fraction met before it was filled from a neighbouring cell (<= 0).
+    """
+
+    cells: int
+    steps: int
+    rejected: int
+    factorisations: int
+    smallest_cell: float
+    decay_length: float
+    estimated_error: dict[str, float]
+    undershoot: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """Result of :func:`simulate`; arrays over cells are (cells,), over time (steps + 1,).
+
+    Attributes
+    ----------
+    glass : Glass
+    native, beam : str
+    nodes : ndarray, shape (cells + 1,)
+        Cell boundaries (m); ``x`` gives the centres.
+    fraction : dict of str to ndarray
+        Density of each ion over the bulk density N, mean of each cell.
+    potential : ndarray
+        At the cell centres (V); zero at the back.
+    excess_charge : ndarray
+        Charge density over e N of each cell, without the attached sheet.
+    sheet_charge : float
+        Charge attached to the front surface (C/m^2).
+    initial_amount : dict of str to float
+        What ``amount`` was at the start, the first sheet charge included (m^-2).
+    time, charge, current_density, voltage : ndarray
+        Recorded at the start and after each step (s, C/m^2, A/m^2, V).
+    rtol : float
+        The accuracy asked for.
+    stats : Stats
+    """
+
+    glass: Glass
+    native: str
+    beam: str
+    nodes: NDArray[np.float64]
+    fraction: dict[str, NDArray[np.float64]]
+    potential: NDArray[np.float64]
+    excess_charge: NDArray[np.float64]
+    sheet_charge: float
+    time: NDArray[np.float64]
+    charge: NDArray[np.float64]
+    current_density: NDArray[np.float64]
+    voltage: NDArray[np.float64]
+    rtol: float
+    stats: Stats
+    initial_amount: dict[str, float] = field(repr=False)
+
+    @property
+    def x(self) -> NDArray[np.float64]:
+        """Cell centres (m)."""
+        return 0.5 * (self.nodes[1:] + self.nodes[:-1])
+
+    @property
+    def replaced_depth(self) -> float:
+        """Depth that the passed charge would replace completely, Q / e N (m)."""
+        return float(self.charge[-1] / (e * self.glass.ion_density))
+
+    @property
+    def front_depth(self) -> float:
+        """Deepest place where the native fraction is half of the bulk value (m)."""
+        native = self.fraction[self.native]
+        below = np.flatnonzero(native < 0.5)
+        if below.size == 0:
+            return 0.0
+        c = min(below[-1], native.size - 2)
+        return float(np.interp(0.5, native[c : c + 2], self.x[c : c + 2]))
+
+    @property
+    def plateau(self) -> float:
+        """Native fraction at nine tenths of the front depth (1)."""
+        return float(np.interp(0.9 * self.front_depth, self.x, self.fraction[self.native]))
+
+    @property
+    def resolved(self) -> bool:
+        """True if the run shows its own accuracy.
+
+        The estimated errors are below ``rtol``, the mended undershoots are below ten times that,
+        and, where the native ion is the faster one, the smallest cell is at most half the decay
+        length of the front.
+        """
+        stats = self.stats
+        estimated = stats.estimated_error
+        return (
+            bool(estimated)
+            and max(estimated.values()) <= self.rtol
+            and stats.undershoot > -10 * self.rtol
+            and stats.smallest_cell <= 0.5 * stats.decay_length
+        )
+
+    def amount(self, ion: str) -> float:
+        """Number of ions of one kind per area (m^-2)."""
+        return float(self.fraction[ion] @ np.diff(self.nodes) * self.glass.ion_density)
+
+
+_NM = 1e-9
+_CELLS = (60, 90, 135, 200, 300, 450, 700)
+_MAX_STEPS = 20_000
+
+
+@functools.lru_cache(maxsize=256)
+def _log_table(D: object, points: int = 2048) -> NDArray[np.float64]:
+    """Table of ln D and its slope for :func:`kernels.diffusivity`, shape (points + 1, 2)."""
+    table = np.zeros((points + 1, 2))
+    if not callable(D):
+        table[:, 0] = np.log(D)
+        table[0, 1] = np.nan
+        return table
+    p = np.linspace(0.0, 1.0, points + 1)
+    values = np.asarray(D(np.maximum(p**4, 1e-12)), dtype=float)
+    if values.shape != p.shape or not np.all((values > 0) & np.isfinite(values)):
+        raise ValueError("ions: a diffusivity must be positive and finite for fractions in (0, 1]")
+    table[:, 0] = np.log(values)
+    table[:, 1] = CubicSpline(p, table[:, 0])(p, 1)
+    return table
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """One simulation in the scaled units of the kernels."""
+
+    glass: Glass
+    names: tuple[str, ...]
+    beam: int
+    table: NDArray[np.float64]
+    lam2: float
+    velocity: float
+    potentiostatic: bool
+    knots: NDArray[np.float64]
+    values: NDArray[np.float64]
+    t_end: float
+    charge_end: float
+    surface: float
+    start: Run | None
+
+
+def _scale(glass, ions, native, beam, drive, until, start) -> _Problem:
+    foreign = [name for name in ions if name != native]
+    names = (*foreign, native)
+    D_bulk = float(np.exp(_log_table(ions[native])[-1 if callable(ions[native]) else 1, 0]))
+    charge_density = e * glass.ion_density
+    series = np.atleast_1d(np.asarray(drive.value, dtype=float))
+    potentiostatic = isinstance(drive, Voltage)
+    # One unit of time replaces one nanometre at the reference velocity.
+    reference = float(np.max(series))
+    if potentiostatic:
+        velocity = D_bulk * reference / (glass.thermal_voltage * glass.thickness)
+        values = series / glass.thermal_voltage
+    else:
+        velocity = reference / charge_density
+        values = series / reference
+    unit_time = _NM / velocity
+    if drive.time is None:
+        knots, values = np.array([0.0, 1e300]), np.repeat(values, 2)
+        longest = np.inf
+    else:
+        knots, longest = drive.time / unit_time, drive.time[-1] / unit_time
+    t_end, charge_end = np.inf, np.inf
+    if isinstance(until, Duration):
+        t_end = until.value / unit_time
+        if t_end > longest * (1 + 1e-12):
+            raise ValueError(
+                f"until = {until.value:g} s is longer than the record of {drive.time[-1]:g} s"
+            )
+    else:
+        charge_end = until.value / charge_density / _NM
+        if charge_end > 0.9 * glass.thickness / _NM:
+            raise ValueError(
+                f"until = {until.value:g} C/m^2 is more than nine tenths of the native charge of"
+                f" the plate, {charge_density * glass.thickness:g} C/m^2"
+            )
+        t_end = min(longest, 1e15)
+        if not potentiostatic:  # the time is known, and so the last step
+            supplied = np.concatenate([[0.0], np.cumsum(0.5 * (values[1:] + values[:-1])
+                                                        * np.diff(knots))])
+            if drive.time is None:
+                t_end = charge_end
+            elif charge_end > supplied[-1] * (1 + 1e-9):
+                raise ValueError(
+                    f"until = {until.value:g} C/m^2 is more than the recorded charge of"
+                    f" {supplied[-1] * _NM * charge_density:g} C/m^2"
+                )
+    table = np.array([_log_table(ions[name]) for name in names])
+    for law in table:
+        law[1 if np.isnan(law[0, 1]) else slice(None), 0] -= np.log(velocity * _NM)
+        if np.isnan(law[0, 1]):
+            law[1, 0] = np.exp(law[1, 0])
+    beam_number = names.index(beam)
+    width = _diffusivity_at_zero(table[beam_number])
+    depth = min(charge_end, t_end, glass.thickness / _NM)
+    return _Problem(
+        glass, names, beam_number, table, (glass.debye_length / _NM) ** 2, velocity,
+        potentiostatic, knots, values, t_end, charge_end,
+        0.05 * min(width, depth, 1.0), start,
+    )  # fmt: skip
+
+
+def _diffusivity_at_zero(law: NDArray[np.float64]) -> float:
+    return float(law[1, 0] if np.isnan(law[0, 1]) else np.exp(law[0, 0]))
+
+
+def _initial(problem: _Problem, cells: int, mesh: NDArray[np.float64] | None):
+    """Nodes, amounts and fields at the start, from the native glass or from an earlier run."""
+    k = len(problem.names)
+    thickness = problem.glass.thickness / _NM
+    earlier = problem.start
+    if earlier is None:
+        known_nodes = np.array([0.0, thickness])
+        known = np.zeros((2, k - 1))
+    else:
+        known_nodes = earlier.nodes / _NM
+        known = np.zeros((known_nodes.size, k - 1))
+        for i, name in enumerate(problem.names[:-1]):
+            if name in earlier.fraction:
+                amounts = earlier.fraction[name] * np.diff(known_nodes)
+                known[1:, i] = np.cumsum(np.maximum(amounts, 0.0))
+    if mesh is None:
+        # Start geometric, then let the mesh law of the kernels have its way.
+        nodes = np.concatenate([[0.0], np.geomspace(problem.surface, thickness, cells)])
+        for _ in range(30):
+            y = np.ones((cells, k))
+            y[:, :-1] = np.diff(_cumulative(known_nodes, known, nodes), axis=0)
+            y[:, :-1] /= np.diff(nodes)[:, None]
+            y[:, -1] -= y[:, :-1].sum(axis=1)
+            goal = np.empty(cells + 1)
+            kernels.equidistribute(nodes, y, problem.surface, np.empty(cells), goal)
+            nodes = goal
+    else:
+        nodes = mesh / _NM
+    state = np.zeros((nodes.size - 1, k))
+    state[:, :-1] = np.diff(_cumulative(known_nodes, known, nodes), axis=0)
+    kernels.rest_field(
+        nodes, state, problem.lam2, problem.table, problem.beam, problem.potentiostatic,
+        float(problem.values[0]),
+    )  # fmt: skip
+    return nodes, state
+
+
+def _cumulative(known_nodes, known, nodes):
+    if known_nodes.size == 2:
+        return np.zeros((nodes.size, known.shape[1]))
+    # Monotone, so that no ion becomes negative, and exact at both ends, so that none is lost.
+    return PchipInterpolator(known_nodes, known, axis=0)(np.clip(nodes, 0, known_nodes[-1]))
+
+
+def _advance(problem: _Problem, cells: int, tol: float, mesh, rtol: float) -> Run:
+    glass = problem.glass
+    nodes, state = _initial(problem, cells, mesh)
+    y = np.empty_like(state)
+    kernels.fractions(nodes, state, problem.lam2, y)
+    amounts = np.diff(nodes) @ y * _NM * glass.ion_density
+    initial = dict(zip(problem.names, amounts.tolist(), strict=True))
+    history = np.zeros((_MAX_STEPS + 1, 4))
+    verdict, steps, rejected, factorisations, lowest = kernels.advance(
+        nodes, state, problem.lam2, problem.table, problem.beam, problem.potentiostatic,
+        problem.knots, problem.values, problem.t_end, problem.charge_end, tol,
+        0.05 * problem.surface, problem.surface, mesh is None, _MAX_STEPS, history,
+    )  # fmt: skip
+    unit_time = _NM / problem.velocity
+    charge_density = e * glass.ion_density
+    history = history[: steps + 1] * [
+        unit_time,
+        charge_density * _NM,
+        charge_density * problem.velocity,
+        glass.thermal_voltage,
+    ]
+    finite = np.all(np.isfinite(state)) and np.all(np.isfinite(history))
+    short = problem.charge_end < np.inf and history[-1, 1] < 0.999999 * (
+        problem.charge_end * _NM * charge_density
+    )
+    if verdict != kernels.DONE or not finite or short:
+        reason = {
+            kernels.DONE: "the charge asked for was not reached",
+            kernels.TOO_MANY_STEPS: f"more than {_MAX_STEPS} steps",
+            kernels.STEP_TOO_SMALL: "the time step collapsed",
+        }[verdict]
+        raise SimulationError(
+            f"simulate stopped after {history[-1, 0]:.4g} s and {history[-1, 1]:.4g} C/m^2"
+            f" ({steps} steps, {nodes.size - 1} cells): {reason}; the last current density was"
+            f" {history[max(steps - 1, 0), 2]:.3g} A/m^2"
+        )
+    kernels.fractions(nodes, state, problem.lam2, y)
+    f = np.concatenate([[0.0], state[:, -1]])  # at the nodes, in 1/nm
+    widths = np.diff(nodes)
+    excess = problem.lam2 * np.diff(f) / widths
+    excess[0] = 0.0
+    between = np.append(0.5 * (widths[1:] + widths[:-1]), 0.5 * widths[-1]) * f[1:]
+    potential = np.cumsum(between[::-1])[::-1] * glass.thermal_voltage
+    current = history[-1, 2]
+    stats = Stats(
+        cells=nodes.size - 1,
+        steps=steps,
+        rejected=rejected,
+        factorisations=factorisations,
+        smallest_cell=float(widths.min() * _NM),
+        decay_length=_decay_length(problem, current),
+        estimated_error={},
+        undershoot=float(lowest),
+    )
+    return Run(
+        glass=glass,
+        native=problem.names[-1],
+        beam=problem.names[problem.beam],
+        nodes=nodes * _NM,
+        fraction={name: y[:, i].copy() for i, name in enumerate(problem.names)},
+        potential=potential,
+        excess_charge=excess,
+        sheet_charge=float(problem.lam2 * f[1] * _NM * charge_density),
+        time=history[:, 0].copy(),
+        charge=history[:, 1].copy(),
+        current_density=history[:, 2].copy(),
+        voltage=history[:, 3].copy(),
+        rtol=rtol,
+        stats=stats,
+        initial_amount=initial,
+    )
+
+
+def _decay_length(problem: _Problem, current: float) -> float:
+    """Of the slowest foreign ion, at the end (m); infinite without a current."""
+    slowest = min(_diffusivity_at_zero(law) for law in problem.table[:-1])
+    velocity = current / (e * problem.glass.ion_density)
+    return slowest * problem.velocity * _NM / velocity if velocity > 0 else np.inf
+
+
+def _difference(coarse: Run, fine: Run) -> dict[str, float]:
+    """Relative differences of two runs of one problem."""
+    depth = max(fine.replaced_depth, 1e-30)
+    nodes = np.union1d(coarse.nodes, fine.nodes)
+    middle, width = 0.5 * (nodes[1:] + nodes[:-1]), np.diff(nodes)
+    a = {name: np.interp(middle, coarse.x, y) for name, y in coarse.fraction.items()}
+    b = {name: np.interp(middle, fine.x, y) for name, y in fine.fraction.items()}
+    inner = middle > 0.02 * depth  # the sheet charge is spread over a first cell of any size
+    difference = {
+        "profile": max(float(np.abs(a[i] - b[i])[inner] @ width[inner]) for i in a) / depth
+    }
+    if coarse.front_depth > 0 and fine.front_depth > 0:
+        difference["front"] = abs(coarse.front_depth / fine.front_depth - 1)
+        zone = (middle > 0.2 * fine.front_depth) & (middle < 0.9 * fine.front_depth)
+        native = fine.native
+        amount = b[native][zone] @ width[zone]
+        difference["plateau"] = abs(float(a[native][zone] @ width[zone]) - amount) / amount
+    difference["drive"] = max(
+        abs(coarse.time[-1] / fine.time[-1] - 1),
+        abs(coarse.charge[-1] / fine.charge[-1] - 1),
+        abs(coarse.voltage[-1] / fine.voltage[-1] - 1),
+    )
+    return difference
+
+
+def simulate(
+    glass: Glass,
+    ions: Mapping[str, float | Callable],
+    native: str,
+    beam: str,
+    drive: Voltage | CurrentDensity,
+    until: Charge | Duration,
+    rtol: float = 1e-3,
+    start: Run | None = None,
+    mesh: ArrayLike | None = None,
+) -> Run:
+    """Replace the native ion of a glass by the ions of a beam: Nernst, Planck and Poisson in full.
+
+    Solves eqn (1) of doi 10.1039/d4cp00262h for every mobile ion together with Poisson's equation,
+    on a mesh that follows the front, with finite volumes and a Rosenbrock method; repeats it on a
+    finer mesh until the estimated error is below ``rtol``.
+
+    At the front surface the beam ion enters with the whole current; the field outside is zero. At
+    the back the potential is zero, native ions leave, their density is N and no foreign ion passes.
+
+    Parameters
+    ----------
+    glass : Glass
+    ions : mapping of str to float or callable
+        Diffusivity of each mobile ion (m^2/s): a constant, or a function of the ion's own fraction
+        of N, positive on (0, 1].
+    native, beam : str
+        The ion that fills the untouched glass, and the ion that the beam delivers.
+    drive : Voltage or CurrentDensity
+        Potentiostatic or galvanostatic; constant, or a record.
+    until : Charge or Duration
+        Where to stop.
+    rtol : float
+        Relative accuracy of front depth, plateau, profile and voltage or time, 1e-5 to 0.1.
+    start : Run, optional
+        An earlier run of the same glass whose final profiles are the initial ones (sequential
+        CAIT).
+    mesh : array_like, shape (cells + 1,), optional
+        Fixed cell boundaries from 0 to the thickness (m), to study what a grid does. The run then
+        has no error estimate and is never ``resolved``.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range; the text names it.
+    SimulationError
+        If the end or the accuracy is not reached.
+    """
+    for name, D in ions.items():
+        if not callable(D):
+            require(f"ions[{name!r}]", D, 1e-40, 1e-5, "m^2/s")
+    for label, name in (("native", native), ("beam", beam)):
+        if name not in ions:
+            raise ValueError(f"{label} = {name!r} is not among the ions {', '.join(ions)}")
+    if native == beam:
+        raise ValueError(f"beam = {beam!r} is the native ion")
+    if not isinstance(drive, Voltage | CurrentDensity):
+        raise ValueError(f"drive = {drive!r} is neither Voltage nor CurrentDensity")
+    if not isinstance(until, Charge | Duration):
+        raise ValueError(f"until = {until!r} is neither Charge nor Duration")
+    require("rtol", rtol, 1e-5, 0.1)
+    if start is not None:
+        if start.glass != glass:
+            raise ValueError("start: the earlier run was made with another glass")
+        lost = [name for name in start.fraction if name not in ions]
+        if lost or start.native != native:
+            raise ValueError(f"start: its ions {', '.join(start.fraction)} must all be in ions")
+    problem = _scale(glass, ions, native, beam, drive, until, start)
+    if mesh is not None:
+        mesh = np.array(mesh, dtype=float)
+        if mesh.ndim != 1 or mesh.size < 5 or not np.all(np.diff(mesh) > 0):
+            raise ValueError("mesh must hold at least five increasing node positions")
+        if mesh[0] != 0 or not np.isclose(mesh[-1], glass.thickness, rtol=1e-12):
+            raise ValueError(
+                f"mesh runs from {mesh[0]:g} to {mesh[-1]:g} m, not from 0 to the thickness"
+                f" {glass.thickness:g} m"
+            )
+        return _advance(problem, mesh.size - 1, rtol, mesh, rtol)
+    coarse = None
+    for cells in _CELLS:
+        fine = _advance(problem, cells, min(rtol, 1e-3), None, rtol)
+        if coarse is not None:
+            # Second order: the difference of two meshes holds 1 / ((n2/n1)^2 - 1) of the error
+            # of the finer one.
+            ratio = (fine.stats.cells / coarse.stats.cells) ** 2
+            error = {key: d / (ratio - 1) for key, d in _difference(coarse, fine).items()}
+            fine = replace(fine, stats=replace(fine.stats, estimated_error=error))
+            if fine.resolved:
+                return fine
+        coarse = fine
+    raise SimulationError(
+        f"the estimated error is still above rtol = {rtol:g} with {cells} cells:"
+        f" {fine.stats.estimated_error}"
+    )
