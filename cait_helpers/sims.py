@@ -774,7 +774,10 @@ def _saturation_check(
     used: Array,
     pulses: float | None,
 ) -> Check:
-    """Counts per pulse if known; else the scatter, which saturation makes less than Poisson."""
+    """Counts per pulse if known; else the scatter, which saturation makes less than Poisson.
+
+    If a share p of the pulses counts, it is 1 - p: a recording of 200 cycles tells p = 1/2.
+    """
     name = "counts not saturated"
     if pulses is not None:
         value = max(c.max() for c in raw.values()) / pulses
@@ -783,11 +786,13 @@ def _saturation_check(
         parts = [raw[native][bulk], raw[matrix][used]]
     else:
         parts = [raw[native][bulk]]  # the others are interpolated
-    # second differences do not see drift; their variance is six times that of a count, and
-    # that of an average of m of them 35/9m, as neighbours share counts
-    bend = np.concatenate([np.diff(c, 2) / np.sqrt(6 * max(c.mean(), 1e-300)) for c in parts])
-    value = float(np.mean(bend**2))
-    low = max(0.0, 1 - 3.5 * np.sqrt(35 / 9 / bend.size))
+    squares, free = 0.0, 0
+    for part in parts:
+        cycle = np.linspace(-1, 1, part.size)
+        squares += np.sum((part - Polynomial.fit(cycle, part, 3)(cycle)) ** 2) / max(part.mean(), 1)
+        free += part.size - 4
+    # chi squared has the relative standard deviation sqrt(2/free)
+    value, low = float(squares / free), max(0.0, 1 - 3.5 * np.sqrt(2 / free))
     return Check(name, value, low, np.inf, "scatter of the counts over that of a Poisson process")
 
 
