@@ -159,7 +159,7 @@ class Front:
             ends = [i for j in jumps for i in hull[j : j + 2] if 0 < y[i] < self.plateau]
             if refinements == 0 or not ends or len(ends) > 20:
                 break
-            fine = [np.linspace(y[i - 1], y[i + 1], 201) for i in ends]
+            fine = [np.linspace(y[i - 1], y[i + 1], 101) for i in ends]
             y = np.unique(np.concatenate([y, *fine]))
         return y, hull, slopes
 
@@ -171,6 +171,7 @@ class Front:
             (float(slopes[j]), float(y[hull[j]]), float(y[hull[j + 1]]))
             for j in np.flatnonzero(np.diff(hull) > 1)
             if y[hull[j + 1]] <= self.plateau
+            and y[hull[j + 1]] - y[hull[j]] > 1e-6  # less is rounding of t
             # Straight stretches of t are hull edges as well, but nothing jumps there.
             and np.ptp(self._speed_of(y[hull[j] : hull[j + 1] + 1])) > 1e-9
         ]
@@ -287,7 +288,7 @@ class Front:
         """
         flux = self._flux(flux_per_N)
         z_of_x, slope, tail = self._wave
-        scaled = within("x", x, -1e9, 1e9) * flux
+        scaled = within("x", x, -1e200, 1e200) * flux
         left, right = z_of_x.x[0], z_of_x.x[-1]
         z = z_of_x(np.clip(scaled, left, right))
         z = z + slope[1] * np.maximum(scaled - right, 0)
@@ -362,10 +363,10 @@ class Front:
 
 
 def _nodes() -> Array:
-    """Fractions from 0 to 1, fine at both ends."""
+    """Fractions from 0 to 1, fine at both ends (at 1 not finer than rounding of t(y) allows)."""
     ends = np.geomspace(SMALLEST, 1e-3, 400)
     return np.unique(
-        np.concatenate([[0.0], ends, np.linspace(1e-3, 1.0, 2000), 1 - ends[ends > 1e-9]])
+        np.concatenate([[0.0], ends, np.linspace(1e-3, 1.0, 2000), 1 - ends[ends > 1e-6]])
     )
 
 
@@ -380,7 +381,7 @@ def front(D_native: float | Law, D_foreign: float | Law) -> Front:
     ----------
     D_native, D_foreign : float or callable
         Diffusion coefficients (m^2/s), positive. A callable takes the fraction of its own ion,
-        from 1e-12 to 1 (smooth and defined to 1.01 if it has no ``log_slope``).
+        from 1e-12 to 1 (smooth and defined to 1.003 if it has no ``log_slope``).
 
     Returns
     -------

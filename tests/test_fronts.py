@@ -1,0 +1,539 @@
+"""The electroneutral front: closed forms, an independent scheme, conservation, inverses."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.constants import e, k
+
+from cait_helpers.fronts import (
+    foreign_diffusivity_from_plateau,
+    foreign_diffusivity_from_zones,
+    front,
+    interdiffusivity,
+    potentiostatic_depth,
+    transference,
+)
+from cait_helpers.landscape import (
+    activated_diffusivity,
+    gaussian_sed,
+    tabulated_diffusivity,
+    two_component_sed,
+)
+
+PAPER = activated_diffusivity(gaussian_sed(0.250), 1.0, 323.15, 0.9)
+K, RB, CS = 10**-3.42, 10**-4.19, 10**-4.89
+# Three ways to a front: the paper's law, the same with an immobile share, and a law whose t(y) has
+# a second inflection and so a shock inside the fan.
+TWO_BANDS = activated_diffusivity(
+    two_component_sed(0.1, gaussian_sed(0.05, -0.2), gaussian_sed(0.1)), 1.0, 323.15, 0.9
+)
+CUT = activated_diffusivity(gaussian_sed(0.250), 1.0, 353.0, 0.9, immobile=0.06)
+FRONTS = {"paper": front(PAPER, K), "cut": front(CUT, 3e-5), "two bands": front(TWO_BANDS, 0.1)}
+every_front = pytest.mark.parametrize("found", FRONTS.values(), ids=FRONTS.keys())
+quietly = settings(deadline=None, derandomize=True, max_examples=40)
+
+
+def laws():
+    """Gaussian landscapes over the range of real and unreal glasses."""
+    return st.builds(
+        lambda width, temperature, occupancy: activated_diffusivity(
+            gaussian_sed(width), 1.0, temperature, occupancy
+        ),
+        st.floats(0.05, 0.4),
+        st.floats(250.0, 500.0),
+        st.floats(0.5, 0.99),
+    )
+
+
+ratios = st.floats(-6.0, 2.0).map(lambda exponent: 10.0**exponent)
+
+
+# --- coefficients ---
+
+
+def test_transference_and_interdiffusivity_have_their_limits():
+    """t runs from 0 to 1; D~ is the minority ion's at either end; equal ions know no difference."""
+    y = np.linspace(0, 1, 11)
+    np.testing.assert_allclose(transference(y, 3.0, 3.0), y, rtol=1e-14)
+    np.testing.assert_allclose(interdiffusivity(y, 3.0, 3.0), 3.0, rtol=1e-14)
+    np.testing.assert_allclose(transference([0.0, 1.0], PAPER, K), [0.0, 1.0])
+    np.testing.assert_allclose(interdiffusivity([0.0, 1.0], PAPER, K), [PAPER(0.0), K])
+    # t_native + t_foreign = 1, by exchange of the roles
+    other = transference(1 - y, K, PAPER)
+    np.testing.assert_allclose(transference(y, PAPER, K) + other, 1.0, rtol=1e-13)
+
+
+# --- plateau and speed ---
+
+
+@pytest.mark.parametrize(
+    ("log_m", "plateau", "ratio"),
+    [(-3.42, 0.150, 0.30), (-4.19, 0.070, 0.34), (-4.89, 0.030, 0.38)],
+)
+def test_the_three_ions_of_the_paper_leave_their_plateaus(log_m, plateau, ratio):
+    """Li plateaus of 15, 7 and 3 % behind K, Rb, Cs; D_Li there is a third of D_foreign."""
+    found = front(PAPER, 10.0**log_m)
+    assert found.kind == "shock"
+    assert found.plateau == pytest.approx(plateau, abs=5e-4)
+    assert found.ratio == pytest.approx(ratio, abs=5e-3)
+
+
+def test_an_exponential_law_has_the_plateau_of_lambert():
+    """r = exp(kappa (y - y0)): d(y r)/dy = 1 is (1 + kappa y) exp(kappa y) = exp(kappa y0).
+
+    With w = 1 + kappa y: w exp(w) = exp(1 + kappa y0), Lambert's W. A plain function without its
+    own slope takes the path through numerical differences.
+    """
+    from scipy.special import lambertw
+
+    kappa, y0 = 10.84, 0.30
+    found = front(lambda y: np.exp(kappa * (np.asarray(y) - y0)), 1.0)
+    plateau = (lambertw(np.exp(1 + kappa * y0)).real - 1) / kappa
+    assert found.plateau == pytest.approx(plateau, rel=1e-10)
+    assert found.plateau == pytest.approx(0.19515, abs=2e-5)
+    r = np.exp(kappa * (plateau - y0))
+    assert found.speed == pytest.approx(1 / (plateau * r + 1 - plateau), rel=1e-12)
+    np.testing.assert_allclose(
+        found.fan(found.speed * np.array([0.25, 0.5, 0.75])), [0.1034, 0.1467, 0.1742], atol=1e-4
+    )
+
+
+@given(laws(), ratios)
+@quietly
+def test_the_plateau_is_the_tangent_and_no_other_fraction_is_better(native, m):
+    """Welge: t'(y*) = (1 - t(y*))/(1 - y*), which is d(y D)/dy = D_M; and the chord is the lowest.
+
+    A faster foreign ion has no sharp front. The speed is never below 1 and never above 1/r(1).
+    """
+    found = front(native, m)
+    y = np.linspace(1e-3, 0.999, 2000)
+    chord = (1 - transference(y, native, m)) / (1 - y)
+    assert found.speed >= chord.max() * (1 - 1e-12)
+    if found.kind == "shock":
+        p = found.plateau
+        assert native(p) * (1 + native.log_slope(p)) / m == pytest.approx(1.0, rel=1e-8)
+        assert found.ratio == pytest.approx(1 / (1 + native.log_slope(p)), rel=1e-8)
+        assert found.speed == pytest.approx((1 - transference(p, native, m)) / (1 - p), rel=1e-9)
+        # the exact inverse of the plateau law
+        assert foreign_diffusivity_from_plateau(native, p) == pytest.approx(m, rel=1e-8)
+    elif found.kind == "wave":
+        assert found.plateau == 0 and found.speed == 1
+    else:
+        # at the bulk t'(1) = 1/r(1), and the fan reaches it
+        assert found.plateau == 1 and found.speed == pytest.approx(m, rel=1e-12)
+        assert m > 1 / (1 + native.log_slope(1.0)) * (1 - 1e-9)
+
+
+@given(st.floats(-6.0, 2.0).filter(lambda v: abs(v) > 1e-6))
+@quietly
+def test_constant_coefficients_have_a_wave_or_a_fan_and_no_plateau(log_m):
+    """m < 1: one jump at s = 1. m > 1: the fan t'(y) = xi in closed form, from 1/m to m."""
+    m = 10.0**log_m
+    found = front(1.0, m)
+    if m < 1:
+        assert (found.kind, found.plateau, found.speed) == ("wave", 0.0, 1.0)
+        np.testing.assert_array_equal(found.fan([0.0, 0.5, 1.0, 1.0001]), [0.0, 0.0, 0.0, 1.0])
+        return
+    assert (found.kind, found.plateau) == ("rarefaction", 1.0)
+    xi = np.linspace(1 / m, m, 50)
+    # t' = r/(1 - (1 - r) y)^2 = xi
+    exact = (1 - np.sqrt(1 / (m * xi))) / (1 - 1 / m)
+    # 1e-16 over the distance 1 - 1/m between the two coefficients, which may be 2e-6
+    np.testing.assert_allclose(found.fan(xi), exact, atol=1e-9)
+
+
+def test_equal_coefficients_carry_a_step_that_neither_sharpens_nor_spreads():
+    """D_native = D_foreign: t = y, linear advection at s = 1, reported as no sharp front."""
+    found = front(2.0, 2.0)
+    assert found.kind == "rarefaction" and found.speed == 1
+    np.testing.assert_allclose(found.fan([0.0, 0.99, 1.01]), [0, 0, 1], atol=1e-11)
+
+
+def godunov(native, foreign, cells, at):
+    """Fractions at x/(J time/N) = ``at``, by Godunov's scheme for N dy/dt + J dt/dx = 0.
+
+    t(y) rises (every coefficient is positive), so the upwind flux is t(y_left): monotone,
+    convergent to the entropy solution, and it shares nothing with the code under test.
+    Returns the profile and the depth of its steepest place.
+    """
+    width = 1.6
+    h = width / cells
+    y = np.ones(cells)
+    table = np.unique(np.concatenate([np.geomspace(1e-9, 1e-3, 500), np.linspace(0, 1, 20001)]))
+    flux = transference(table, native, foreign)
+    fastest = float(np.max(np.diff(flux) / np.diff(table)))
+    steps = int(np.ceil(fastest / h / 0.95))
+    for _ in range(steps):
+        passing = np.concatenate([[0.0], np.interp(y, table, flux)])
+        y = y - np.diff(passing) / (h * steps)
+    x = (np.arange(cells) + 0.5) * h
+    return np.interp(at, x, y), x, y
+
+
+@every_front
+def test_a_godunov_scheme_finds_the_same_front(found):
+    """Plateau, speed and fan against a monotone finite-volume scheme, within its mesh error.
+
+    The front's place follows from the mass above the plateau's middle; a first-order scheme on
+    cells of h smears the fan by O(h), so the difference must be small and halve with the cells.
+    """
+    positions = found.speed * np.array([0.25, 0.5, 0.75, 0.9])
+    errors = []
+    for cells in (400, 800):
+        values, x, y = godunov(found.D_native, found.D_foreign, cells, positions)
+        errors.append(np.abs(values - found.fan(positions)).max())
+        middle = 0.5 * (1 + found.plateau)
+        place = np.interp(middle, y, x)  # y rises with depth
+        assert place == pytest.approx(found.speed, abs=3 * 1.6 / cells)
+        # just behind the captured front, before the fan has fallen
+        behind = y[int(0.97 * found.speed / (1.6 / cells))]
+        assert behind == pytest.approx(found.fan(0.97 * found.speed), abs=10 / cells)
+    assert errors[1] < 0.01
+    assert errors[1] < 0.75 * errors[0]
+
+
+def test_the_fan_of_potassium_is_not_flat():
+    """At 5, 25, 50, 75, 90 % of the front's depth; the last digit is checked by Godunov above.
+
+    (A run with the finite width of 0.5 nm on 60 nm gives 0.042, 0.086, 0.115, 0.136, 0.149: the
+    plateau is approached like 1/x, and so the drift limit slowly.)
+    """
+    found = FRONTS["paper"]
+    fractions = found.fan(found.speed * np.array([0.05, 0.25, 0.5, 0.75, 0.9]))
+    np.testing.assert_allclose(fractions, [0.0385, 0.0840, 0.1131, 0.1335, 0.1438], atol=1e-4)
+
+
+def test_an_immobile_share_makes_the_plateau_flat():
+    """With 6 % immobile and a plateau of 7 % y lies in [6, 7] %, D_Li a tenth of D_foreign."""
+    D_foreign = foreign_diffusivity_from_plateau(CUT, 0.07)
+    assert D_foreign == pytest.approx(3.2493e-5, rel=1e-4)
+    found = front(CUT, float(D_foreign))
+    assert found.plateau == pytest.approx(0.07, rel=1e-9)
+    assert found.ratio == pytest.approx(0.0989, abs=1e-4)
+    fan = found.fan(found.speed * np.linspace(0.01, 1.0, 50))
+    assert fan.min() > 0.06 - 1e-5 and fan.max() <= 0.07 + 1e-9
+    assert found.fan(0.5 * found.speed) == pytest.approx(0.884 * 0.07, rel=1e-3)
+
+
+def test_a_second_band_puts_a_shock_inside_the_fan():
+    """Non-convex t(y): each inner jump touches t at both ends (equal-slope double tangent)."""
+    found = FRONTS["two bands"]
+    (speed, behind, ahead), leading = found.shocks
+    assert leading == (found.speed, found.plateau, 1.0)
+    t = transference(np.array([behind, ahead]), TWO_BANDS, 0.1)
+    assert speed == pytest.approx((t[1] - t[0]) / (ahead - behind), rel=1e-12)
+    h = 1e-6
+    for end in (behind, ahead):
+        slope = np.diff(transference(np.array([end - h, end + h]), TWO_BANDS, 0.1)) / (2 * h)
+        # the ends are pinned to 2e-7, times t'' of up to some hundred
+        assert slope[0] == pytest.approx(speed, rel=1e-4)
+    assert ahead - behind > 0.03
+    sides = found.fan([speed * (1 - 1e-9), speed * (1 + 1e-6)])
+    np.testing.assert_allclose(sides, [behind, ahead], atol=1e-6)
+
+
+# --- conservation ---
+
+
+@given(laws(), ratios)
+@quietly
+def test_the_native_ions_that_left_are_the_charge_that_passed(native, m):
+    """Mass balance of the drift limit: the integral of 1 - y over depth is Q/(e N)."""
+    found = front(native, m)
+    edges = np.linspace(0.0, 40.0, 161)
+    start = float(found._speed_of(np.asarray(0.0))) / found.speed  # a kink of the fan
+    edges = np.unique(np.append(edges, -np.log(np.clip(start, np.exp(-40.0), 1.0))))
+    node, weight = np.polynomial.legendre.leggauss(10)
+    half = 0.5 * np.diff(edges)[:, None]
+    xi = found.speed * np.exp(-(edges[:-1, None] + half * (1 + node)))
+    missing = np.sum(half * weight * xi * (1 - found.fan(xi)))
+    # Gauss-Legendre in ln xi; a fan starting at y = 0 is only continuous there
+    assert missing == pytest.approx(1.0, abs=1e-8)
+
+
+@every_front
+def test_a_profile_in_metres_balances_the_charge(found):
+    """221 C/m^2 at 1.38e28 ions per m^3 are 100 nm of full replacement; the front lies deeper."""
+    charge, density = 221.0, 1.38e28
+    scale = charge / (e * density)
+    depth = found.depth(charge, density)
+    assert depth == pytest.approx(found.speed * scale)
+    x = (np.arange(50000) + 0.5) * depth / 50000
+    missing = np.sum(1 - found.profile(x, charge, density)) * depth / 50000
+    assert missing == pytest.approx(scale, rel=1e-6)  # midpoint rule across an inner jump
+    np.testing.assert_array_equal(
+        found.profile(depth * np.array([1.0001, 5.0]), charge, density), 1
+    )
+    # self-similar: twice the charge, twice the depth
+    assert found.profile(2 * x[7777], 2 * charge, density) == pytest.approx(
+        found.profile(x[7777], charge, density), rel=1e-12
+    )
+
+
+@given(laws(), ratios)
+@quietly
+def test_the_fan_rises_from_nothing_to_the_plateau(native, m):
+    """Monotone in depth, 0 at the surface, plateau at the front, 1 beyond."""
+    found = front(native, m)
+    xi = np.concatenate([[0.0], np.geomspace(1e-6, 1.0, 200)]) * found.speed
+    y = found.fan(xi)
+    assert y[0] == 0 and np.all(np.diff(y) >= -1e-15) and np.all(y <= found.plateau)
+    assert y[-1] == pytest.approx(found.plateau, abs=1e-9)
+    assert np.all(found.fan(found.speed * np.array([1.0 + 1e-12, 2.0])) == 1.0)
+
+
+# --- travelling wave ---
+
+
+@given(st.floats(-6.0, -0.01), st.floats(-16.0, -8.0))
+@quietly
+def test_the_wave_of_constant_coefficients_is_the_logistic_function(log_m, log_flux):
+    """y = 1/(1 + exp(-(1 - m) v x/D_M)), Abou-el-leil and Cooper 1979."""
+    m, flux = 10.0**log_m, 10.0**log_flux
+    found = front(1.0, m)
+    width = m / (flux * (1 - m))
+    assert found.width(flux) == pytest.approx(width, rel=1e-10)
+    z = np.linspace(-60, 60, 241)
+    np.testing.assert_allclose(found.wave(z * width, flux), 1 / (1 + np.exp(-z)), atol=1e-11)
+
+
+@every_front
+def test_the_wave_obeys_the_balance_in_the_moving_frame(found):
+    """D~ y' = (J/N)[t(y) - t* - s (y - y*)], y' by differences; half-way at x = 0."""
+    flux = 1e-3
+    x = np.linspace(-3, 8, 111) * found.width(flux)
+    h = 1e-3 * found.width(flux)
+    y = found.wave(x, flux)
+    slope = 8 * (found.wave(x + h, flux) - found.wave(x - h, flux))
+    slope = (slope - (found.wave(x + 2 * h, flux) - found.wave(x - 2 * h, flux))) / (12 * h)
+    t, t0 = (transference(v, found.D_native, found.D_foreign) for v in (y, found.plateau))
+    expected = flux * (t - t0 - found.speed * (y - found.plateau))
+    expected = expected / interdiffusivity(y, found.D_native, found.D_foreign)
+    # 1e-5 of the steepest: what the spline's slope is good for
+    np.testing.assert_allclose(slope, expected, atol=1e-5 * slope.max())
+    assert found.wave(0.0, flux) == pytest.approx(0.5 * (1 + found.plateau), abs=1e-9)
+
+
+def test_the_wave_ends_exponentially_ahead_and_algebraically_behind():
+    """1 - y falls by e per width ahead; behind a tangent plateau y - y* goes like 1/x.
+
+    The 1/x law continues into the far tail, with 2 D S*/(s t-curvature) as its constant:
+    dy/dx = q S''(y*) (1 - y*)/(2 S* D) (y - y*)^2 there, q = J/N.
+    """
+    found, flux = FRONTS["paper"], 1e-3
+    width = found.width(flux)
+    assert width == pytest.approx(K / (flux * found.speed) / (1 - K / found.speed), rel=1e-12)
+    ahead = 1 - found.wave(np.array([15.0, 16.0]) * width, flux)
+    assert ahead[0] / ahead[1] == pytest.approx(np.e, rel=1e-4)
+    p, h = found.plateau, 1e-5
+
+    def conductivity_slope(y):  # dS/dy with S = y r + 1 - y
+        return PAPER(y) / K * (1 + PAPER.log_slope(y)) - 1
+
+    curvature = (conductivity_slope(p + h) - conductivity_slope(p - h)) / (2 * h)
+    rate = 0.5 * flux * curvature * (1 - p) * found.speed / PAPER(p)
+    x = -np.array([1e3, 1e5, 1e9]) * width
+    tail = found.wave(x, flux) - p
+    # corrections are ln(x)/x; 1e-4 is the difference quotient of the curvature
+    for value, tolerance in zip(tail * rate * -x, (2e-2, 5e-4, 1e-4), strict=True):
+        assert value == pytest.approx(1.0, rel=tolerance)
+    assert np.all(np.diff(found.wave(np.linspace(-1e4, 1e4, 999) * width, flux)) >= 0)
+
+
+def test_a_faster_foreign_ion_has_neither_wave_nor_width():
+    """No stationary solution: refused."""
+    found = front(1.0, 10.0)
+    for call in (found.wave, lambda x, flux: found.width(flux)):
+        with pytest.raises(ValueError, match="no sharp front"):
+            call(0.0, 1.0)
+
+
+# --- constant voltage ---
+
+
+@every_front
+def test_the_mean_resistance_is_the_integral_over_the_fan(found):
+    """One number by Gauss-Legendre in ln(xi), against the midpoint rule in xi itself."""
+    cells = 40000
+    y = found.fan(found.speed * (np.arange(cells) + 0.5) / cells)
+    mean = np.mean(1 / (found.D_native(y) * y + found.D_foreign(1 - y) * (1 - y)))
+    # a jump or a kink within a cell costs up to 1/cells of its height
+    assert found.resistance == pytest.approx(mean, rel=2e-5)
+    # y* minimises the conductivity S: the sheet is the most resistive composition
+    assert found.resistance < found.sheet_resistance
+
+
+def test_resistance_of_constant_coefficients_is_exact():
+    """Wave: 1/m. Fan of a faster ion: (m^-2 + 2/3 (1 - m^-3))/m, from S = sqrt(r/xi)."""
+    assert front(1.0, 1e-3).resistance == pytest.approx(1e3, rel=1e-12)
+    assert front(1.0, 1e-3).sheet_resistance == pytest.approx(1e3, rel=1e-12)
+    # at m = 10: (0.1 * 0.1 + (2/3) 0.1/sqrt(0.1) (10^1.5 - 0.1^1.5))/10
+    assert front(0.1, 1.0).resistance == pytest.approx(0.667, rel=1e-10)
+
+
+@every_front
+@pytest.mark.parametrize("zone", ["fan", "sheet"])
+def test_depth_and_current_under_constant_voltage_belong_together(found, zone):
+    """d(depth)/dt = s j/(e N), Ohm's law for both zones, linear start, square-root end."""
+    glass = {"voltage": 10.0, "thickness": 0.5e-3, "ion_density": 1.38e28, "temperature": 323.15}
+    slow = replace(found.D_native, D_bulk=1e-19)  # the plateau depends on the ratio alone
+    scaled = front(slow, 1e-19 * float(found.D_foreign(1.0)))
+    assert scaled.plateau == pytest.approx(found.plateau, rel=1e-10)
+    resistance = found.resistance if zone == "fan" else found.sheet_resistance
+    bulk = e**2 * 1.38e28 * 1e-19 / (k * 323.15)  # S/m
+    start = glass["thickness"] / (found.speed * bulk * 10.0 / (0.5e-3 * e * 1.38e28))  # s
+    time = start * np.geomspace(1e-9, 1e-4, 26) / (found.speed * resistance * 1e-3)
+    h = 1e-4 * time
+    depth, current = potentiostatic_depth(scaled, time, **glass, zone=zone)
+    later, sooner = (
+        potentiostatic_depth(scaled, time + s * h, **glass, zone=zone)[0] for s in (1, -1)
+    )
+    np.testing.assert_allclose(
+        (later - sooner) / (2 * h), found.speed * current / (e * 1.38e28), rtol=1e-7
+    )
+    voltage = current * (0.5e-3 - depth + resistance * depth) / bulk
+    np.testing.assert_allclose(voltage, 10.0, rtol=1e-10)
+    none = potentiostatic_depth(scaled, 0.0, **glass, zone=zone)
+    assert none[0] == 0 and none[1] == pytest.approx(bulk * 10.0 / 0.5e-3, rel=1e-12)
+
+
+def test_a_front_that_would_leave_the_glass_is_refused():
+    """Beyond the thickness there is no front to report."""
+    with pytest.raises(ValueError, match="passed through the glass"):
+        potentiostatic_depth(front(1e-12, 1e-13), 1e9, 100.0, 1e-6, 1e28, 400.0)
+    with pytest.raises(ValueError, match="passed through the glass"):
+        potentiostatic_depth(front(1e-13, 1e-12), 1e9, 100.0, 1e-6, 1e28, 400.0)
+
+
+# --- eqn (3) ---
+
+
+def zones(native, m):
+    """The three zones of an exact steady front with J/N = 1, as eqn (3) wants them."""
+    found = front(native, m)
+    middle = 0.5 * (1 + found.plateau)
+    gradient = transference(middle, native, m) - transference(found.plateau, native, m)
+    gradient = gradient - found.speed * (middle - found.plateau)
+    gradient = gradient / interdiffusivity(middle, native, m)
+    D = [native(v) for v in (1.0, middle, found.plateau)]
+    return foreign_diffusivity_from_zones(*D, 1.0, found.plateau, gradient, -1 / D[0]) / m
+
+
+@pytest.mark.parametrize(("plateau", "expected"), [(0.15, 1.014), (0.07, 1.030), (0.03, 1.019)])
+def test_equation_3_is_right_within_three_per_cent_for_a_gaussian_landscape(plateau, expected):
+    """On exact fronts, 353 K, a tenth more sites than ions: K, Rb, Cs."""
+    native = activated_diffusivity(gaussian_sed(0.25), 1.0, 353.0, 1 / 1.1)
+    m = float(foreign_diffusivity_from_plateau(native, plateau))
+    assert zones(native, m) == pytest.approx(expected, abs=6e-4)
+
+
+@pytest.mark.parametrize(
+    ("immobile", "m", "plateau", "expected"),
+    [(0.15, 1e-3, 0.267, 1.102), (0.07, 3e-4, 0.150, 1.077), (0.03, 1e-4, 0.080, 1.049)],
+)
+def test_equation_3_is_right_within_ten_per_cent_with_an_immobile_share(
+    immobile, m, plateau, expected
+):
+    """The same with a cut of the mobile sites."""
+    native = activated_diffusivity(gaussian_sed(0.25), 1.0, 353.0, 1 / 1.1, immobile=immobile)
+    assert front(native, m).plateau == pytest.approx(plateau, abs=6e-4)
+    assert zones(native, m) == pytest.approx(expected, abs=6e-4)
+
+
+@given(st.floats(-6.0, -0.1))
+@quietly
+def test_equation_3_at_constant_coefficients_is_off_by_1_plus_2m(log_m):
+    """The logistic wave, exactly: D_foreign of eqn (3) is D_M/(1 + 2 m)."""
+    m = 10.0**log_m
+    slope = 0.25 * (1 - m) / m  # of the logistic at its middle, J/N = 1
+    value = foreign_diffusivity_from_zones(1.0, 1.0, 1.0, 1.0, 0.0, slope, -1.0)
+    assert value == pytest.approx(m / (1 + 2 * m), rel=1e-12)
+
+
+@given(*(st.floats(0.01, 1.0) for _ in range(4)), st.floats(0.0, 10.0))
+@quietly
+def test_equation_3_solves_the_three_flux_balances_it_comes_from(D_front, D_rep, n_D, field, grad):
+    """J_B = J_F gives the field of the replaced zone, J_B = J_D then the coefficient."""
+    D_B, n_B, E_B = 1.0, 1.2, -field
+    foreign = foreign_diffusivity_from_zones(D_B, D_front, D_rep, n_B, n_D, grad, E_B)
+    J = -D_B * n_B * E_B
+    # the field at the front from J_F = -D_F (grad n + n_F E_F), mean of both sides
+    E_F = (-J / D_front - grad) / (0.5 * (n_B + n_D))
+    E_D = 2 * E_F - E_B
+    assert -(D_rep * n_D + foreign * (n_B - n_D)) * E_D == pytest.approx(J, rel=1e-9)
+
+
+def test_densities_may_be_given_as_fractions():
+    """Only ratios of densities enter: the same result in m^-3 and as fractions, and in arrays."""
+    fractions = foreign_diffusivity_from_zones(1.0, 0.01, 1e-4, 1.0, 0.1, [1.0, 5.0], -2.0)
+    N = 1.38e28
+    absolute = foreign_diffusivity_from_zones(
+        1.0, 0.01, 1e-4, N, 0.1 * N, N * np.array([1.0, 5.0]), -2.0
+    )
+    assert fractions.shape == (2,)
+    np.testing.assert_allclose(fractions, absolute, rtol=1e-13)
+
+
+# --- refusals ---
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: front(0.0, 1.0), "D_native = 0"),
+        (lambda: front(1.0, np.nan), "D_foreign = nan"),
+        (lambda: front(1.0, "slow"), "D_foreign = 'slow' is not a number"),
+        (lambda: front(lambda y: -np.asarray(y), 1.0), "D_native must map"),
+        (lambda: front(1.0, lambda y: 3.0), "D_foreign must map"),
+        (lambda: front(PAPER, K).fan(-0.1), "xi = -0.1"),
+        (lambda: front(PAPER, K).fan(np.nan), "xi = nan"),
+        (lambda: front(PAPER, K).profile(-1e-9, 1.0, 1e28), "x = -1e-09"),
+        (lambda: front(PAPER, K).profile(1e-9, 0.0, 1e28), "charge_per_area = 0"),
+        (lambda: front(PAPER, K).depth(1.0, 1.0), "ion_density = 1"),
+        (lambda: front(PAPER, K).wave(0.0, 0.0), "flux_per_N = 0"),
+        (lambda: transference(1.5, 1.0, 1.0), "fraction = 1.5"),
+        (lambda: foreign_diffusivity_from_plateau(PAPER, 0.0), "plateau = 0"),
+        (lambda: foreign_diffusivity_from_plateau(lambda y: 1 + 0 * y, 0.2), "plateau = 0.2: no"),
+        (lambda: foreign_diffusivity_from_plateau(CUT, 0.03), "plateau = 0.03: no"),
+        (
+            lambda: potentiostatic_depth(front(1.0, 0.1), 1.0, 1.0, 1.0, 1e28, 300.0, "mean"),
+            "zone = 'mean'",
+        ),
+        (
+            lambda: potentiostatic_depth(front(1.0, 0.1), -1.0, 1.0, 1.0, 1e28, 300.0),
+            "time = -1",
+        ),
+        (
+            lambda: foreign_diffusivity_from_zones(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, -1.0),
+            "n_replaced is not below",
+        ),
+        (
+            lambda: foreign_diffusivity_from_zones(1.0, 1.0, 1.0, 1.0, 0.1, 1.0, 1.0),
+            "field_bulk = 1",
+        ),
+        (
+            lambda: foreign_diffusivity_from_zones(1.0, 10.0, 1.0, 1.0, 0.1, 0.0, -1.0),
+            "is not positive",
+        ),
+    ],
+)
+def test_bad_input_is_refused_by_name(call, message):
+    """Every refusal names the argument and its value."""
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_a_foreign_ion_with_a_landscape_of_its_own_is_a_mirror_problem():
+    """D_foreign may depend on its own fraction: the tangent is that of t(y) all the same."""
+    foreign = tabulated_diffusivity([0.0, 0.5, 1.0], [1e-4, 2e-4, 4e-4])
+    found = front(PAPER, foreign)
+    y = np.linspace(1e-3, 0.999, 4000)
+    chord = (1 - transference(y, PAPER, foreign)) / (1 - y)
+    assert found.kind == "shock"
+    assert found.speed == pytest.approx(chord.max(), rel=1e-6)  # chord is flat at its maximum
+    assert found.plateau == pytest.approx(y[np.argmax(chord)], abs=5e-4)
+    flat = front(PAPER, lambda z: np.full(np.shape(z), K))
+    assert flat.plateau == pytest.approx(front(PAPER, K).plateau, rel=1e-9)
