@@ -1,8 +1,119 @@
 """From raw SIMS depth profiles of ion-replacement experiments to the site energy distribution.
 
-The way of the data: ``read_sims`` / ``read_case`` -> ``normalise`` -> ``simulate`` (with
-``activated_diffusivity`` of a site energy distribution) -> ``fit_landscape`` ->
-``onsager_matrix`` -> ``haven_ratio``. SI units throughout; energies in eV.
+The way of the data: ``read_case`` (``read_sims``, ``normalise``) -> ``simulate`` with the
+``activated_diffusivity`` of a site energy distribution -> ``fit_landscape`` -> ``onsager_matrix``
+-> ``haven_ratio``. SI units throughout; energies in eV.
 """
 
+from .cases import Case, CaseError, element, read_case
+from .explore import explore
+from .figures import style
+from .fronts import (
+    Front,
+    foreign_diffusivity_from_plateau,
+    foreign_diffusivity_from_zones,
+    front,
+    potentiostatic_depth,
+)
+from .inference import FitError, LandscapeFit, expected_counts, fit_landscape
+from .landscape import (
+    activated_diffusivity,
+    activation_energy,
+    fermi_level,
+    fwhm,
+    gaussian_sed,
+    populated_sed,
+    sed_from_diffusivity,
+    skewed_sed,
+    tabulated_diffusivity,
+    two_component_sed,
+)
+from .lattice import LatticeWalk, walk_lattice
+from .npp import (
+    Charge,
+    CurrentDensity,
+    Duration,
+    Glass,
+    Run,
+    SimulationError,
+    Voltage,
+    simulate,
+)
+from .onsager import (
+    check_admissible,
+    conductivity,
+    diffusivities,
+    haven_ratio,
+    interdiffusivity,
+    onsager_from_diffusivities,
+    onsager_matrix,
+    tracer_diffusivity,
+    transference,
+)
+from .sims import (
+    Profile,
+    Recording,
+    SimsError,
+    blur,
+    dowsett_resolution,
+    gaussian_resolution,
+    normalise,
+    read_sims,
+)
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Case",
+    "CaseError",
+    "Charge",
+    "CurrentDensity",
+    "Duration",
+    "FitError",
+    "Front",
+    "Glass",
+    "LandscapeFit",
+    "LatticeWalk",
+    "Profile",
+    "Recording",
+    "Run",
+    "SimsError",
+    "SimulationError",
+    "Voltage",
+    "activated_diffusivity",
+    "activation_energy",
+    "blur",
+    "check_admissible",
+    "conductivity",
+    "diffusivities",
+    "dowsett_resolution",
+    "element",
+    "expected_counts",
+    "explore",
+    "fermi_level",
+    "fit_landscape",
+    "foreign_diffusivity_from_plateau",
+    "foreign_diffusivity_from_zones",
+    "front",
+    "fwhm",
+    "gaussian_resolution",
+    "gaussian_sed",
+    "haven_ratio",
+    "interdiffusivity",
+    "normalise",
+    "onsager_from_diffusivities",
+    "onsager_matrix",
+    "populated_sed",
+    "potentiostatic_depth",
+    "read_case",
+    "read_sims",
+    "sed_from_diffusivity",
+    "simulate",
+    "skewed_sed",
+    "style",
+    "tabulated_diffusivity",
+    "tracer_diffusivity",
+    "transference",
+    "two_component_sed",
+    "walk_lattice",
+]

@@ -290,19 +290,18 @@ class Front:
         z_of_x, slope, tail = self._wave
         scaled = within("x", x, -1e200, 1e200) * flux
         left, right = z_of_x.x[0], z_of_x.x[-1]
-        z = z_of_x(np.clip(scaled, left, right))
-        z = z + slope[1] * np.maximum(scaled - right, 0)
+        z = z_of_x(np.clip(scaled, left, right))  # at the right end 1 - y is 1e-13
         beyond = np.maximum(left - scaled, 0)  # towards the plateau
         if self.kind == "wave":
-            z = z - slope[0] * beyond
+            z = z - slope * beyond
         rise = 1 / (1 + np.exp(-z))
         if self.kind == "shock":
             rise = rise / (1 + beyond * tail)
         return self.plateau + (1 - self.plateau) * rise
 
     @cached_property
-    def _wave(self) -> tuple[CubicHermiteSpline, tuple[float, float], float]:
-        """z = logit of the rise against x J/N, dz/dx at both ends, and the scale of the tail."""
+    def _wave(self) -> tuple[CubicHermiteSpline, float, float]:
+        """z = logit of the rise against x J/N; behind its range dz/dx and the scale of the tail."""
         step = 0.02
         z = np.arange(-16.0 if self.kind == "shock" else -30.0, 30.0 + step / 2, step)
         node, weight = np.polynomial.legendre.leggauss(6)
@@ -312,7 +311,7 @@ class Front:
         slope = 1 / self._dx_dz(z)
         # dx/dy = K/(y - plateau)^2 at the plateau: the rise goes like 1/x there.
         tail = float(slope[0] * (1 - 1 / (1 + np.exp(-z[0]))))
-        return CubicHermiteSpline(x, z, slope), (float(slope[0]), float(slope[-1])), tail
+        return CubicHermiteSpline(x, z, slope), float(slope[0]), tail
 
     def _dx_dz(self, z: Array) -> Array:
         p = 1 / (1 + np.exp(-z))

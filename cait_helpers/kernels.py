@@ -7,8 +7,10 @@ field as f = e E / kT (1/nm). A flux is a flux over N (nm per unit of time); ``l
 squared Debye length (nm^2). Ions are numbered with the native ion last.
 
 Unknowns: cell c holds the amounts q_i = h y_i of the foreign ions and the field at its *right*
-face, ``state[c] = (q_0, ..., q_{k-2}, f_{c+1})``. Gauss's law gives the native ion; the field
-outside the front surface is zero, so the attached charge sits in the first cell.
+face, ``state[c] = (q_0, ..., q_{k-2}, f_{c+1})``. Gauss's law gives the native ion. The field
+outside the front surface is zero; the charge attached to the surface, lam2 f_1, is a sheet of ions
+of the beam. It is counted in q of the first cell, but is not in the glass: the first cell is
+neutral, and no Debye layer of the sheet has to be resolved.
 """
 
 import math
@@ -40,8 +42,13 @@ C_STAGE = np.array(
         [-2.430093356833875, -0.2063599157091915, 0.0, 0.0, 0.0],
         [-0.1073529058151375, -9.594562251023355, -20.47028614809616, 0.0, 0.0],
         [7.496443313967647, -10.24680431464352, -33.99990352819905, 11.7089089320616, 0.0],
-        [8.083246795921522, -7.981132988064893, -31.52159432874371, 16.31930543123136,
-         -6.058818238834054],
+        [
+            8.083246795921522,
+            -7.981132988064893,
+            -31.52159432874371,
+            16.31930543123136,
+            -6.058818238834054,
+        ],
     ]
 )
 
@@ -54,7 +61,8 @@ def diffusivity(y, ion, table):
     if table[ion, 0, 1] != table[ion, 0, 1]:  # nan marks a constant
         return table[ion, 1, 0], 0.0
     last = table.shape[1] - 1
-    y = max(y, 1e-12)
+    if y < 1e-12:
+        return math.exp(table[ion, 1, 0]), 0.0
     p = math.sqrt(math.sqrt(y))
     if p >= 1.0:  # straight on in p: only an excess charge takes y past 1, and not far
         value = math.exp(table[ion, last, 0] + table[ion, last, 1] * (min(p, 1.02) - 1.0))
@@ -70,7 +78,7 @@ def diffusivity(y, ion, table):
 
 
 @jit
-def fractions(x, state, lam2, y):
+def fractions(x, state, beam, lam2, y):
     """Fill ``y[c, i]`` from the amounts; the native ion from Gauss's law."""
     n, k = state.shape
     left = 0.0
@@ -82,6 +90,7 @@ def fractions(x, state, lam2, y):
             rest -= y[c, i]
         y[c, k - 1] = rest
         left = state[c, k - 1]
+    y[0, beam] -= lam2 * state[0, k - 1] / (x[1] - x[0])
 
 
 @jit
@@ -152,7 +161,7 @@ def rhs(x, v, state, drive, potentiostatic, beam, lam2, table, extra, y, out):
     relative to the moving faces; ``extra`` holds the numerical diffusivities of ``stabilise``.
     """
     n, k = state.shape
-    fractions(x, state, lam2, y)
+    fractions(x, state, beam, lam2, y)
     for c in range(n):
         for i in range(k - 1):
             out[c, i] = 0.0
@@ -194,7 +203,7 @@ def rhs(x, v, state, drive, potentiostatic, beam, lam2, table, extra, y, out):
 
 
 @jit
-def jacobian(x, v, state, lam2, table, extra, y, shift, lower, diag, upper):
+def jacobian(x, v, state, beam, lam2, table, extra, y, shift, lower, diag, upper):
     """Blocks of ``shift I - d rhs / d state`` at fixed current; ``y`` as left by ``rhs``."""
     n, k = state.shape
     native = k - 1
@@ -231,6 +240,10 @@ def jacobian(x, v, state, lam2, table, extra, y, shift, lower, diag, upper):
                     diag[c, native, i] += (da - extra[c, i] / dx) / ha / lam2
                     upper[c, native, i] += (db + extra[c, i] / dx) / hb / lam2
                     diag[c, native, native] += df / lam2
+                    if c == 0 and i == beam:  # its fraction counts without the sheet
+                        diag[0, i, native] -= da * lam2 / ha
+                        lower[1, i, native] += da * lam2 / ha
+                        diag[0, native, native] -= (da - extra[0, i] / dx) / ha
                 else:
                     for m in range(native):
                         diag[c, native, m] -= da / ha / lam2
@@ -337,17 +350,17 @@ def solve(lower, diag, upper, b):
 
 
 @jit
-def stabilise(x, v, state, lam2, table, y, extra):
+def stabilise(x, v, state, beam, lam2, table, y, extra):
     """Numerical diffusivity of each foreign ion at each face, frozen for one step.
 
     Central fluxes oscillate where the flow relative to the mesh outruns diffusion across a cell
     (ahead of the front, where cells are large). There the flux turns to upwind, limited so that
-    smooth monotone data keep the second-order central flux. Returns the largest share that
-    numerical diffusion adds where an ion's fraction really varies.
+    smooth monotone data keep the second-order central flux. The native ion makes room for what
+    numerical diffusion moves.
     """
     n, k = state.shape
     native = k - 1
-    fractions(x, state, lam2, y)
+    fractions(x, state, beam, lam2, y)
     for c in range(n - 1):
         f = state[c, native]
         ha, hb = x[c + 1] - x[c], x[c + 2] - x[c + 1]
@@ -359,31 +372,31 @@ def stabilise(x, v, state, lam2, table, y, extra):
         face_n = wa * y[c, native] + (1.0 - wa) * y[c + 1, native]
         dn, ddn = diffusivity(face_n, native, table)
         for i in range(native):
+            extra[c, i] = 0.0
             face = wa * y[c, i] + (1.0 - wa) * y[c + 1, i]
             d, dd = diffusivity(face, i, table)
             share = d * max(face, 0.0) / total
             change = d + dd * face
             speed = f * (change - share * (change - dn - ddn * face_n)) - v[c + 1]
             physical = d * (1.0 - share) + dn * share
-            extra[c, i] = 0.0
             needed = 0.5 * dx * abs(speed) - physical
-            if needed > 0.0:
-                slope = (y[c + 1, i] - y[c, i]) / dx
+            if needed <= 0.0:
+                continue
+            slope = (y[c + 1, i] - y[c, i]) / dx
+            smooth = 0.0
+            if abs(slope) * dx > 1e-6:
                 smooth = 1.0
-                if abs(slope) * dx < 1e-6:
-                    smooth = 0.0
-                else:
-                    if c > 0:
-                        before = (y[c, i] - y[c - 1, i]) / (0.5 * (x[c + 1] - x[c - 1]))
-                        smooth = min(smooth, before / slope)
-                    if c < n - 2:
-                        after = (y[c + 2, i] - y[c + 1, i]) / (0.5 * (x[c + 3] - x[c + 1]))
-                        smooth = min(smooth, after / slope)
-                extra[c, i] = needed * (1.0 - max(0.0, smooth))
+                if c > 0:
+                    before = (y[c, i] - y[c - 1, i]) / (0.5 * (x[c + 1] - x[c - 1]))
+                    smooth = min(smooth, before / slope)
+                if c < n - 2:
+                    after = (y[c + 2, i] - y[c + 1, i]) / (0.5 * (x[c + 3] - x[c + 1]))
+                    smooth = min(smooth, after / slope)
+            extra[c, i] = needed * (1.0 - max(0.0, smooth))
 
 
 @jit
-def fill_holes(x, state, lam2, y):
+def fill_holes(x, state, beam, lam2, y):
     """Move the little that an ion lacks in a cell there from a neighbour, so that none is negative.
 
     Conserves every ion. Returns the most negative fraction found; the step control keeps it
@@ -414,7 +427,7 @@ def fill_holes(x, state, lam2, y):
                 y[c, i] = 0.0
                 if i != native:
                     y[giver, i] -= amount / (x[giver + 1] - x[giver])
-        fractions(x, state, lam2, y)
+        fractions(x, state, beam, lam2, y)
         if holes == 0:
             break
     return lowest
@@ -435,9 +448,9 @@ def equidistribute(x, y, surface, rho, goal):
         for i in range(k):
             left = 0.0
             right = 0.0
-            if c > 1:  # not across the first face: the sheet charge is no gradient
+            if c > 0:
                 left = abs(y[c, i] - y[c - 1, i]) / (0.5 * (x[c + 1] - x[c - 1]))
-            if 0 < c < n - 1:
+            if c < n - 1:
                 right = abs(y[c + 1, i] - y[c, i]) / (0.5 * (x[c + 2] - x[c]))
             steep += 0.5 * (left + right)
         middle = 0.5 * (x[c] + x[c + 1])
@@ -489,8 +502,24 @@ def recorded(t, knots, values):
 
 
 @jit
-def advance(x, state, lam2, table, beam, potentiostatic, knots, values, t_end, charge_end,
-            tol, first_step, surface, moving, max_steps, history):
+def advance(
+    x,
+    state,
+    lam2,
+    table,
+    beam,
+    potentiostatic,
+    knots,
+    values,
+    t_end,
+    charge_end,
+    tol,
+    first_step,
+    surface,
+    moving,
+    max_steps,
+    history,
+):
     """Integrate until ``t_end`` or until ``charge_end`` has passed, in place.
 
     ``history[m] = (time, charge, current, voltage)`` before step m; the last row is the end.
@@ -514,7 +543,7 @@ def advance(x, state, lam2, table, beam, potentiostatic, knots, values, t_end, c
     steps, rejected, factorisations, lowest = 0, 0, 0, 0.0
     value, integral = recorded(0.0, knots, values)
     history[0, 0], history[0, 1], history[0, 3] = 0.0, 0.0, potential_drop(x, state)
-    fractions(x, state, lam2, y)
+    fractions(x, state, beam, lam2, y)
     equidistribute(x, y, surface, rho, goal)
     while steps + rejected < max_steps:
         remaining = t_end - t
@@ -539,11 +568,11 @@ def advance(x, state, lam2, table, beam, potentiostatic, knots, values, t_end, c
                 damp = min(damp, 0.7 / shrink)
         for m in range(n + 1):
             v[m] *= damp if moving else 0.0
-        stabilise(x, v, state, lam2, table, y, extra)
+        stabilise(x, v, state, beam, lam2, table, y, extra)
         now = rhs(x, v, state, drive, potentiostatic, beam, lam2, table, extra, y, rate)
         history[steps, 2] = now
         shift = 1.0 / (GAMMA * dt)
-        jacobian(x, v, state, lam2, table, extra, y, shift, lower, diag, upper)
+        jacobian(x, v, state, beam, lam2, table, extra, y, shift, lower, diag, upper)
         factorise(lower, diag, upper)
         factorisations += 1
         small = 1e-6 * dt
@@ -642,8 +671,8 @@ def advance(x, state, lam2, table, beam, potentiostatic, knots, values, t_end, c
         t += dt
         charge = charge_new
         value, integral = value_end, integral_end
-        fractions(x, state, lam2, y)
-        lowest = min(lowest, fill_holes(x, state, lam2, y))
+        fractions(x, state, beam, lam2, y)
+        lowest = min(lowest, fill_holes(x, state, beam, lam2, y))
         steps += 1
         history[steps, 0] = t
         history[steps, 1] = charge
@@ -656,9 +685,10 @@ def advance(x, state, lam2, table, beam, potentiostatic, knots, values, t_end, c
         equidistribute(x, y, max(surface, 0.03 * charge), rho, goal)
         dt_before = dt
         memory = max(dt, 0.7 * memory)  # a shrinking step must not speed up the filter
-        for m in range(1, n):
-            drift[m] += 0.3 * (goal[m] - x[m]) / (current * memory)
-        dt *= min(2, max(0.2, 0.9 * (error + 1e-12) ** -0.25))
+        if current > 0.0:  # a record may pause
+            for m in range(1, n):
+                drift[m] += 0.3 * (goal[m] - x[m]) / (current * memory)
+        dt *= min(2.0, max(0.2, 0.9 * (error + 1e-12) ** -0.25))
     return TOO_MANY_STEPS, steps, rejected, factorisations, lowest
 
 

@@ -333,11 +333,7 @@ def fermi_level(sed: Any, fraction: ArrayLike, occupancy: float, temperature: fl
     if share.size == 0 or temperature == 0:
         return _known(sed.ppf(share), fraction)
     spline = _thermal_level(sed, temperature, float(share.min()), float(share.max()))
-    target = np.log(share / (1 - share))
-    level = spline(target)
-    filled, slope = thermal_filling(sed, level, temperature)  # one Newton step: round-off
-    step = (np.log(filled / (1 - filled)) - target) * filled * (1 - filled) / slope
-    return _known(level - step, fraction)
+    return _known(spline(np.log(share / (1 - share))), fraction)
 
 
 def _known(level: ArrayLike, fraction: Array) -> Array:

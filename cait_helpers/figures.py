@@ -1,0 +1,133 @@
+"""The figures that several chapters share. Each function draws on given axes and returns them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .cases import element
+from .landscape import fermi_level
+from .sims import blur
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .inference import LandscapeFit
+    from .npp import Run
+    from .sims import Profile
+
+#: The look of the book: ``plt.style.use(cait.style)``.
+style = Path(__file__).with_name("book.mplstyle")
+
+_COLOUR = {"Li": "C0", "K": "C1", "Rb": "C2", "Cs": "C3", "Na": "C4"}
+_LINE = {"Li": "-", "K": "--", "Rb": "-.", "Cs": ":"}
+
+
+def ion_style(ion: str) -> dict[str, Any]:
+    """Colour and line style of an ion, the same in every figure; ``ion`` as element or channel."""
+    name = element(ion)
+    return {"color": _COLOUR.get(name, "C5"), "ls": _LINE.get(name, "-")}
+
+
+def plot_run(ax: Axes, run: Run, depth: float = 160e-9, **line: Any) -> Axes:
+    """Fractions of a run against depth, down to ``depth`` (m)."""
+    for ion, fraction in run.fraction.items():
+        ax.plot(run.x * 1e9, fraction, **(ion_style(ion) | {"label": f"{ion}$^+$"} | line))
+    return _depth_axes(ax, depth)
+
+
+def plot_profile(ax: Axes, profile: Profile, depth: float = 160e-9) -> Axes:
+    """Measured fractions with their counting errors against depth, down to ``depth`` (m)."""
+    for ion, marker in ((profile.native, "o"), (profile.foreign, "s")):
+        ax.errorbar(
+            profile.depth * 1e9,
+            profile.fraction[ion],
+            profile.sigma[ion],
+            fmt=marker,
+            ms=2.5,
+            mfc="none",
+            mew=0.6,
+            elinewidth=0.5,
+            color=ion_style(ion)["color"],
+            label=f"{element(ion)}$^+$",
+        )
+    skipped = profile.edges[np.argmax(profile.used)] * 1e9
+    if skipped > 0:
+        ax.axvspan(0, skipped, color="0.9", lw=0)
+    return _depth_axes(ax, depth)
+
+
+def plot_fit(ax: Axes, fit: LandscapeFit, number: int, depth: float = 160e-9) -> Axes:
+    """One measured profile of a fit, and the simulation as the instrument would see it."""
+    case, profile, run = fit.cases[number], fit.profiles[number], fit.runs[number]
+    plot_profile(ax, profile, depth)
+    for ion in (profile.native, profile.foreign):
+        seen = blur(run.x, run.fraction[element(ion)], profile.edges, case.resolution)
+        ax.plot(profile.depth * 1e9, seen, "k-", lw=1.2)
+    return ax
+
+
+def plot_diffusivities(
+    ax: Axes, native: Callable, foreign: Mapping[str, float], name: str = "Li"
+) -> Axes:
+    """D of the native ion against its fraction, with the constants of the foreign ions."""
+    fraction = np.concatenate([np.geomspace(1e-3, 0.1, 60), np.linspace(0.1, 1, 200)[1:]])
+    ax.semilogy(fraction, native(fraction), label=f"{name}$^+$", **ion_style(name))
+    for ion, D in foreign.items():
+        ax.axhline(D, label=f"{ion}$^+$", **ion_style(ion))
+    ax.set(
+        xlabel=f"{name} fraction $n_\\mathrm{{{name}}}/N$", ylabel="$D$ / m$^2$ s$^{-1}$",
+        xlim=(0, 1),
+    )  # fmt: skip
+    ax.legend()
+    return ax
+
+
+def plot_sed(ax: Axes, sed: Any, occupancy: float, plateau: float | None = None) -> Axes:
+    """A site energy distribution against energy from the bulk Fermi level.
+
+    Filled sites are shaded; above the level of a ``plateau`` darker: the ions that have moved.
+    """
+    level = float(fermi_level(sed, 1.0, occupancy))
+    energy = np.linspace(sed.ppf(1e-5), sed.ppf(1 - 1e-5), 400)
+    density = sed.pdf(energy)
+    relative = (energy - level) * 1e3
+    ax.plot(relative, density, "k-")
+    ax.fill_between(relative, density, where=energy <= level, color="C0", alpha=0.25, lw=0)
+    if plateau is not None:
+        bottom = float(fermi_level(sed, plateau, occupancy))
+        moved = (energy <= level) & (energy >= bottom)
+        ax.fill_between(relative, density, where=moved, color="C0", alpha=0.55, lw=0)
+    ax.axvline(0, color="k", ls="--", lw=1)
+    ax.set(
+        xlabel="energy from the Fermi level of untouched glass / meV", ylabel="density / eV$^{-1}$",
+        ylim=(0, None),
+    )  # fmt: skip
+    return ax
+
+
+def landscape_figure(fit: LandscapeFit) -> Figure:
+    """The result in one glance: every profile with its simulation, and the landscape."""
+    from .landscape import gaussian_sed
+
+    count = len(fit.cases)
+    figure, axes = plt.subplots(1, count + 1, figsize=(2.7 * (count + 1), 2.8))
+    for number, ax in enumerate(axes[:-1]):
+        plot_fit(ax, fit, number, depth=140e-9)
+        ax.set_title(f"{element(fit.cases[number].foreign)}$^+$")
+        ax.legend(loc="center left", fontsize="small")
+        if number:
+            ax.set_ylabel("")
+    plot_sed(axes[-1], gaussian_sed(fit.fwhm), fit.occupancy, min(run.plateau for run in fit.runs))
+    axes[-1].set(title=f"SED: {fit.fwhm * 1e3:.0f} meV", xlabel="energy / meV")
+    return figure
+
+
+def _depth_axes(ax: Axes, depth: float) -> Axes:
+    ax.set(xlabel="depth / nm", ylabel="fraction $n/N$", xlim=(0, depth * 1e9), ylim=(-0.05, 1.1))
+    return ax
