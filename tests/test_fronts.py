@@ -235,6 +235,21 @@ def test_a_second_band_puts_a_shock_inside_the_fan():
     np.testing.assert_allclose(sides, [behind, ahead], atol=1e-6)
 
 
+def test_a_tangent_that_is_not_the_lowest_is_no_plateau():
+    """Between two bands t(y) has tangents through the bulk that cut it elsewhere: refused."""
+    y = np.linspace(0.10, 0.17, 36)
+    D_foreign = TWO_BANDS(y) * (1 + TWO_BANDS.log_slope(y))
+    reached = np.array([front(TWO_BANDS, m).plateau for m in D_foreign])
+    stable = np.abs(reached - y) < 1e-6
+    assert 5 < np.count_nonzero(~stable) < 30
+    np.testing.assert_allclose(
+        foreign_diffusivity_from_plateau(TWO_BANDS, y[stable]), D_foreign[stable]
+    )
+    for plateau in y[~stable]:
+        with pytest.raises(ValueError, match="no single constant D_foreign"):
+            foreign_diffusivity_from_plateau(TWO_BANDS, plateau)
+
+
 # --- conservation ---
 
 
@@ -261,8 +276,8 @@ def test_a_profile_in_metres_balances_the_charge(found):
     scale = charge / (e * density)
     depth = found.depth(charge, density)
     assert depth == pytest.approx(found.speed * scale)
-    x = (np.arange(50000) + 0.5) * depth / 50000
-    missing = np.sum(1 - found.profile(x, charge, density)) * depth / 50000
+    x = (np.arange(20000) + 0.5) * depth / 20000
+    missing = np.sum(1 - found.profile(x, charge, density)) * depth / 20000
     assert missing == pytest.approx(scale, rel=1e-6)  # midpoint rule across an inner jump
     np.testing.assert_array_equal(
         found.profile(depth * np.array([1.0001, 5.0]), charge, density), 1
@@ -357,11 +372,11 @@ def test_a_faster_foreign_ion_has_neither_wave_nor_width():
 @every_front
 def test_the_mean_resistance_is_the_integral_over_the_fan(found):
     """One number by Gauss-Legendre in ln(xi), against the midpoint rule in xi itself."""
-    cells = 40000
+    cells = 20000
     y = found.fan(found.speed * (np.arange(cells) + 0.5) / cells)
     mean = np.mean(1 / (found.D_native(y) * y + found.D_foreign(1 - y) * (1 - y)))
     # a jump or a kink within a cell costs up to 1/cells of its height
-    assert found.resistance == pytest.approx(mean, rel=2e-5)
+    assert found.resistance == pytest.approx(mean, rel=5e-5)
     # y* minimises the conductivity S: the sheet is the most resistive composition
     assert found.resistance < found.sheet_resistance
 
