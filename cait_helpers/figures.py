@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 #: The look of the book: ``plt.style.use(cait.style)``.
 style = Path(__file__).with_name("book.mplstyle")
 
-_COLOUR = {"Li": "C0", "K": "C1", "Rb": "C2", "Cs": "C3", "Na": "C4"}
+_COLOUR = {"Li": "C0", "K": "C1", "Rb": "C2", "Cs": "C4", "Na": "C5"}
 _LINE = {"Li": "-", "K": "--", "Rb": "-.", "Cs": ":"}
 
 
 def ion_style(ion: str) -> dict[str, Any]:
     """Colour and line style of an ion, the same in every figure; ``ion`` as element or channel."""
     name = element(ion)
-    return {"color": _COLOUR.get(name, "C5"), "ls": _LINE.get(name, "-")}
+    return {"color": _COLOUR.get(name, "C6"), "ls": _LINE.get(name, "-")}
 
 
 def plot_run(ax: Axes, run: Run, depth: float = 160e-9, **line: Any) -> Axes:
