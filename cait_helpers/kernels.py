@@ -640,18 +640,20 @@ def advance(
             if dt < 1e-14 * (t + first_step):
                 return STEP_TOO_SMALL, steps, rejected, factorisations, lowest
             continue
+        if potentiostatic:
+            # Send through the little charge that brings the potential back onto the voltage.
+            drop, response = 0.0, 0.0
+            for c in range(n):
+                weight = face_width(x, c) + dt * face_width(v, c)
+                drop += weight * argument[c, native]
+                response += weight * unit[c, native]
+            for c in range(n):
+                for i in range(k):
+                    argument[c, i] += (value_end - drop) / response * unit[c, i]
         # Accepted, unless the charge aimed at lies elsewhere.
         charge_new = -start
         for c in range(n):
             charge_new += argument[c, beam]
-        correction = 0.0
-        if potentiostatic:
-            # Attach the little charge by which the potential has drifted off.
-            drop = 0.0
-            for c in range(n):
-                drop += (face_width(x, c) + dt * face_width(v, c)) * argument[c, native]
-            correction = (value_end - drop) / x[n]
-            charge_new += lam2 * correction
         beyond = charge_new - charge_end
         if beyond > 1e-9 * charge_end:
             dt *= 1.0 - beyond / (charge_new - charge)
@@ -660,8 +662,6 @@ def advance(
         for c in range(n):
             for i in range(k):
                 state[c, i] = argument[c, i]
-            state[c, native] += correction
-        state[0, beam] += lam2 * correction
         for m in range(n + 1):
             x[m] += dt * v[m]
         trend = 0.0
