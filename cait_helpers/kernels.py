@@ -61,8 +61,8 @@ def diffusivity(y, ion, table):
     if table[ion, 0, 1] != table[ion, 0, 1]:  # nan marks a constant
         return table[ion, 1, 0], 0.0
     last = table.shape[1] - 1
-    if y < 1e-12:
-        return math.exp(table[ion, 1, 0]), 0.0
+    if y <= 1e-12:
+        return math.exp(table[ion, 0, 0]), 0.0
     p = math.sqrt(math.sqrt(y))
     if p >= 1.0:  # straight on in p: only an excess charge takes y past 1, and not far
         value = math.exp(table[ion, last, 0] + table[ion, last, 1] * (min(p, 1.02) - 1.0))
