@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .npp import Charge, CurrentDensity, Duration, Glass, Voltage, require
+from .checks import require
+from .npp import Charge, CurrentDensity, Duration, Glass, Voltage
 from .sims import Profile, Recording, Resolution, normalise, read_sims
 
 Array = NDArray[np.float64]

@@ -12,9 +12,10 @@ from scipy.constants import e, k
 from scipy.special import xlogy
 
 from .cases import Case, element
+from .checks import require
 from .fronts import foreign_diffusivity_from_plateau
 from .landscape import activated_diffusivity, gaussian_sed
-from .npp import Run, SimulationError, Voltage, require, simulate
+from .npp import Run, SimulationError, Voltage, simulate
 from .sims import Profile, blur
 
 Array = NDArray[np.float64]

@@ -12,18 +12,7 @@ from scipy.constants import e, epsilon_0, k
 from scipy.interpolate import CubicSpline, PchipInterpolator
 
 from . import kernels
-
-
-def require(name: str, value: float, low: float, high: float, unit: str = "") -> float:
-    """Return ``value`` as a float, or raise a ValueError that names it and the allowed range."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} = {value!r} is not a number") from None
-    if not low <= number <= high:  # False for nan as well
-        suffix = f" {unit}" if unit else ""
-        raise ValueError(f"{name} = {number:g}{suffix} is outside [{low:g}, {high:g}]{suffix}")
-    return number
+from .checks import require
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.constants import e
 from scipy.special import erfcx, ndtr
 
-from .npp import require
+from .checks import require
 
 Array = NDArray[np.float64]
 
