@@ -262,27 +262,37 @@ _FLOOR = 1e-4
 
 
 @functools.lru_cache(maxsize=256)
-def _log_table(D: object, points: int = 2048) -> NDArray[np.float64]:
+def _log_table(D: Callable, points: int = 2048) -> NDArray[np.float64]:
     """Table of ln D and its slope for :func:`kernels.diffusivity`, shape (points + 1, 2)."""
-    table = np.zeros((points + 1, 2))
-    if not callable(D):
-        table[:, 0] = np.log(D)
-        table[0, 1] = np.nan
-        return table
     p = np.linspace(0.0, 1.0, points + 1)
     # Flat below the fractions that rtol can tell from zero, where laws like eqn (2) have an
     # infinite slope.
     values = np.asarray(D(np.minimum(np.hypot(p**4, _FLOOR), 1.0)), dtype=float)
     if values.shape != p.shape or not np.all((values > 0) & np.isfinite(values)):
         raise ValueError("ions: a diffusivity must be positive and finite for fractions in (0, 1]")
-    table[:, 0] = np.log(values)
-    table[:, 1] = CubicSpline(p, table[:, 0])(p, 1)
-    return table
+    return np.stack([np.log(values), CubicSpline(p, np.log(values))(p, 1)], axis=1)
+
+
+def _tables(laws: list[float | Callable], unit: float) -> NDArray[np.float64]:
+    """The diffusivities of all ions in multiples of ``unit``, as the kernels read them."""
+    found = [_log_table(D) for D in laws if callable(D)]
+    tables = np.zeros((len(laws), found[0].shape[0] if found else 2, 2))
+    for table, D in zip(tables, laws, strict=True):
+        if callable(D):
+            table[:] = _log_table(D)
+            table[:, 0] -= np.log(unit)
+        else:  # marked as a constant
+            table[0, 1], table[1, 0] = np.nan, D / unit
+    return tables
+
+
+def _at(D: float | Callable, fraction: float) -> float:
+    return float(D(np.array([fraction]))[0]) if callable(D) else float(D)
 
 
 @dataclass(frozen=True)
 class _Problem:
-    """One simulation in the scaled units of the kernels."""
+    """One simulation in the scaled units of the kernels; ``velocity`` and ``slowest`` in SI."""
 
     glass: Glass
     names: tuple[str, ...]
@@ -290,6 +300,7 @@ class _Problem:
     table: NDArray[np.float64]
     lam2: float
     velocity: float
+    slowest: float
     potentiostatic: bool
     knots: NDArray[np.float64]
     values: NDArray[np.float64]
@@ -302,14 +313,14 @@ class _Problem:
 def _scale(glass, ions, native, beam, drive, until, start) -> _Problem:
     foreign = [name for name in ions if name != native]
     names = (*foreign, native)
-    D_bulk = float(np.exp(_log_table(ions[native])[-1 if callable(ions[native]) else 1, 0]))
+    laws = [ions[name] for name in names]
     charge_density = e * glass.ion_density
     series = np.atleast_1d(np.asarray(drive.value, dtype=float))
     potentiostatic = isinstance(drive, Voltage)
     # One unit of time replaces one nanometre at the reference velocity.
     reference = float(np.max(series))
     if potentiostatic:
-        velocity = D_bulk * reference / (glass.thermal_voltage * glass.thickness)
+        velocity = _at(ions[native], 1.0) * reference / (glass.thermal_voltage * glass.thickness)
         values = series / glass.thermal_voltage
     else:
         velocity = reference / charge_density
@@ -346,23 +357,25 @@ def _scale(glass, ions, native, beam, drive, until, start) -> _Problem:
                     f"until = {until.value:g} C/m^2 is more than the recorded charge of"
                     f" {supplied[-1] * _NM * charge_density:g} C/m^2"
                 )
-    table = np.array([_log_table(ions[name]) for name in names])
-    for law in table:
-        law[1 if np.isnan(law[0, 1]) else slice(None), 0] -= np.log(velocity * _NM)
-        if np.isnan(law[0, 1]):
-            law[1, 0] = np.exp(law[1, 0])
-    beam_number = names.index(beam)
-    width = _diffusivity_at_zero(table[beam_number])
+    unit = velocity * _NM
+    width = _at(ions[beam], _FLOOR) / unit
     depth = min(charge_end, t_end, glass.thickness / _NM)
     return _Problem(
-        glass, names, beam_number, table, (glass.debye_length / _NM) ** 2, velocity,
-        potentiostatic, knots, values, t_end, charge_end,
-        0.05 * min(width, depth, 1.0), start,
-    )  # fmt: skip
-
-
-def _diffusivity_at_zero(law: NDArray[np.float64]) -> float:
-    return float(law[1, 0] if np.isnan(law[0, 1]) else np.exp(law[0, 0]))
+        glass=glass,
+        names=names,
+        beam=names.index(beam),
+        table=_tables(laws, unit),
+        lam2=(glass.debye_length / _NM) ** 2,
+        velocity=velocity,
+        slowest=min(_at(ions[name], _FLOOR) for name in foreign),
+        potentiostatic=potentiostatic,
+        knots=knots,
+        values=values,
+        t_end=t_end,
+        charge_end=charge_end,
+        surface=0.05 * min(width, depth, 1.0),
+        start=start,
+    )
 
 
 def _initial(problem: _Problem, cells: int, mesh: NDArray[np.float64] | None):
@@ -461,7 +474,7 @@ def _advance(problem: _Problem, cells: int, tol: float, mesh, rtol: float) -> Ru
         rejected=rejected,
         factorisations=factorisations,
         smallest_cell=float(widths.min() * _NM),
-        decay_length=_decay_length(problem, current),
+        decay_length=problem.slowest * charge_density / current if current > 0 else np.inf,
         estimated_error={},
         undershoot=float(lowest),
     )
@@ -482,13 +495,6 @@ def _advance(problem: _Problem, cells: int, tol: float, mesh, rtol: float) -> Ru
         stats=stats,
         initial_amount=initial,
     )
-
-
-def _decay_length(problem: _Problem, current: float) -> float:
-    """Of the slowest foreign ion, at the end (m); infinite without a current."""
-    slowest = min(_diffusivity_at_zero(law) for law in problem.table[:-1])
-    velocity = current / (e * problem.glass.ion_density)
-    return slowest * problem.velocity * _NM / velocity if velocity > 0 else np.inf
 
 
 def _difference(coarse: Run, fine: Run) -> dict[str, float]:

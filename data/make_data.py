@@ -7,11 +7,15 @@ Nernst-Planck-Poisson solver with the analysis, and nothing else: landscape, dep
 counting and file formats are written here again, so that a mistake in the analysis cannot hide
 in the data.
 
-    python data/make_data.py [folder]
+    python data/make_data.py [folder]      writes the files bit for bit as they stand here
+    python data/make_data.py --simulate    runs the simulations again, into truth.json
 
-writes the files bit for bit as they stand in this folder.
+An adaptive solver repeats itself to the last bit on one kind of processor only. So the runs are
+stored, rounded, in truth.json, and the files follow from there; a test simulates the runs anew and
+compares them within the accuracy that the solver claims.
 """
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,9 +74,12 @@ def diffusivity(fraction):
     return D_BULK * np.exp(level * e / (k * GLASS.temperature))
 
 
-def run(experiment):
-    """Simulate one experiment, ten times as precisely as the counts could tell."""
-    return simulate(
+def simulated(experiment):
+    """Simulate one experiment, more precisely than the counts could tell.
+
+    Returns lists: cell boundaries (nm), fractions of both ions, time (s), current density (A/m^2).
+    """
+    run = simulate(
         GLASS,
         ions={"Li": diffusivity, experiment.ion: D_BULK * 10**experiment.log_ratio},
         native="Li",
@@ -81,6 +88,23 @@ def run(experiment):
         until=Charge(experiment.charge),
         rtol=3e-4,
     )
+    arrays = {
+        "nodes": run.nodes * 1e9,
+        "native": run.fraction["Li"],
+        "foreign": run.fraction[experiment.ion],
+        "time": run.time,
+        "current_density": run.current_density,
+    }
+    return {name: [float(f"{v:.7g}") for v in values] for name, values in arrays.items()}
+
+
+def stored():
+    """The runs of truth.json by foreign ion, as arrays in SI units."""
+    runs = json.loads(Path(__file__).with_name("truth.json").read_text())
+    for run in runs.values():
+        for name, values in run.items():
+            run[name] = np.array(values) * (1e-9 if name == "nodes" else 1)
+    return runs
 
 
 def seen(nodes, fraction):
@@ -107,8 +131,8 @@ def expected(experiment, result):
     level = COUNTS | {foreign: experiment.counts}
     excess = EXCESS | {foreign: -0.40}
     content = {ion: np.ones(CYCLES) for ion in level}
-    content["Li+"] = seen(result.nodes, result.fraction["Li"])
-    content[foreign] = seen(result.nodes, result.fraction[experiment.ion])
+    content["Li+"] = seen(result["nodes"], result["native"])
+    content[foreign] = seen(result["nodes"], result["foreign"])
     surface = np.exp(-depth / TRANSIENT)
     return {
         ion: level[ion] * content[ion] * drift * (1 + excess[ion] * surface) + BACKGROUND
@@ -186,8 +210,8 @@ def cameca(rates, rng, name):
 
 def recorded_current(result, rng):
     """The electrometer's record: 200 readings with a noise of 0.5 %."""
-    time = np.linspace(0, result.time[-1], 200)
-    current = np.interp(time, result.time, result.current_density) * AREA
+    time = np.linspace(0, result["time"][-1], 200)
+    current = np.interp(time, result["time"], result["current_density"]) * AREA
     current *= 1 + 0.005 * rng.standard_normal(time.size)
     lines = ["# Backside current, computed: see README.md", "time / s, current / A"]
     lines += [f"{t:.3f}, {i:.5e}" for t, i in zip(time, current, strict=True)]
@@ -218,7 +242,7 @@ def case(experiment, result, profile, channels, pulses, background):
         "",
         "[run]",
         f"voltage = {experiment.voltage}  # V",
-        f"duration = {np.floor(result.time[-1])}  # s",
+        f"duration = {np.floor(result['time'][-1])}  # s",
         "",
         "[sims]",
         f"crater_depth = {CYCLES * SLICE:.4g}  # m",
@@ -233,9 +257,10 @@ def case(experiment, result, profile, channels, pulses, background):
 
 def files():
     """Yield the name and the text of every file."""
+    runs = stored()
     for experiment in EXPERIMENTS:
         rng = np.random.default_rng(experiment.seed)
-        result = run(experiment)
+        result = runs[experiment.ion]
         rates = expected(experiment, result)
         stem = f"{experiment.ion.lower()}_on_lbo"
         foreign = f"{experiment.ion}+"
@@ -258,7 +283,11 @@ def files():
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
-    for name, text in files():
-        (folder / name).write_bytes(text.encode("latin-1"))
-        print(name)
+    if "--simulate" in sys.argv:
+        runs = {experiment.ion: simulated(experiment) for experiment in EXPERIMENTS}
+        Path(__file__).with_name("truth.json").write_text(json.dumps(runs) + "\n")
+    else:
+        folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+        for name, text in files():
+            (folder / name).write_bytes(text.encode("latin-1"))
+            print(name)
