@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from .cases import element
 from .landscape import fermi_level
-from .sims import blur
+from .resolution import blur
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -131,3 +131,34 @@ def landscape_figure(fit: LandscapeFit) -> Figure:
 def _depth_axes(ax: Axes, depth: float) -> Axes:
     ax.set(xlabel="depth / nm", ylabel="fraction $n/N$", xlim=(0, depth * 1e9), ylim=(-0.05, 1.1))
     return ax
+
+
+def sketch_experiment() -> Figure:
+    """The CAIT experiment: beam, glass plate with its replaced zone, grounded electrode, meter."""
+    figure, ax = plt.subplots(figsize=(6.4, 2.9))
+    arrow = {"arrowstyle": "-|>", "lw": 1.5, "shrinkA": 0, "shrinkB": 0}
+    for left, right, colour, name in (
+        (2.0, 3.4, "C2", "replaced zone\nM$^+$, some Li$^+$"),
+        (3.4, 7.2, "C0", "untouched glass\nLi$^+$"),
+        (7.2, 7.5, "k", ""),
+    ):
+        ax.axvspan(left, right, 0.28, 0.92, color=colour, alpha=1 if colour == "k" else 0.3, lw=0)
+        ax.text((left + right) / 2, 0.78, name, ha="center", va="center", fontsize="small")
+    for height in (0.38, 0.5, 0.62):
+        ax.annotate("", (1.95, height), (0.75, height), arrowprops=arrow | {"color": "C2"})
+        ax.annotate("", (7.1, height), (5.9, height), arrowprops=arrow | {"color": "C0"})
+    ax.axvline(3.4, 0.28, 0.92, color="k", lw=1.2, ls="--")
+    ax.annotate("front", (3.45, 0.5), (4.1, 0.5), va="center", arrowprops={"arrowstyle": "->"})
+    ax.plot([7.5, 8.5, 8.5], [0.5, 0.5, 0.1], "k-", lw=1.2)
+    ax.text(8.5, 0.5, "A", ha="center", va="center", bbox={"boxstyle": "circle", "fc": "w"})
+    for width, height in ((0.3, 0.1), (0.18, 0.05), (0.07, 0.0)):
+        ax.plot([8.5 - width, 8.5 + width], [height, height], "k-", lw=1.5)
+    ax.text(0.7, 0.5, "ion\nbeam\nM$^+$", ha="right", va="center")
+    ax.annotate("", (2.0, 0.2), (7.2, 0.2), arrowprops=arrow | {"arrowstyle": "<|-|>", "lw": 1})
+    ax.text(4.6, 0.17, "0.5 mm of glass, about 100 nm of it replaced (not to scale)",
+            ha="center", va="top", fontsize="small")  # fmt: skip
+    ax.text(2.0, 0.98, "potential $U$", ha="center", va="bottom")
+    ax.text(7.35, 0.98, "electrode, 0 V", ha="center", va="bottom")
+    ax.set(xlim=(0, 9), ylim=(-0.05, 1.05))
+    ax.axis("off")
+    return figure
