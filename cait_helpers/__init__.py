@@ -7,6 +7,7 @@ The way of the data: ``read_case`` (``read_sims``, ``normalise``) -> ``simulate`
 
 from .cases import Case, CaseError, element, read_case
 from .explore import explore
+from .exports import Recording, SimsError, read_sims
 from .figures import style
 from .fronts import (
     Front,
@@ -50,16 +51,8 @@ from .onsager import (
     tracer_diffusivity,
     transference,
 )
-from .sims import (
-    Profile,
-    Recording,
-    SimsError,
-    blur,
-    dowsett_resolution,
-    gaussian_resolution,
-    normalise,
-    read_sims,
-)
+from .resolution import blur, dowsett_resolution, gaussian_resolution
+from .sims import Profile, normalise
 
 __version__ = "0.1.0"
 

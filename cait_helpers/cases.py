@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .checks import require
+from .exports import Recording, read_sims
 from .npp import Charge, CurrentDensity, Duration, Glass, Voltage
-from .sims import Profile, Recording, Resolution, normalise, read_sims
+from .resolution import Resolution
+from .sims import Profile, normalise
 
 Array = NDArray[np.float64]
 

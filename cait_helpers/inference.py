@@ -16,7 +16,8 @@ from .checks import require
 from .fronts import foreign_diffusivity_from_plateau
 from .landscape import activated_diffusivity, gaussian_sed
 from .npp import Run, SimulationError, Voltage, simulate
-from .sims import Profile, blur
+from .resolution import blur
+from .sims import Profile
 
 Array = NDArray[np.float64]
 

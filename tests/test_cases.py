@@ -7,7 +7,7 @@ import pytest
 
 from cait_helpers.cases import CaseError, element, read_case, read_current
 from cait_helpers.npp import Charge, CurrentDensity, Duration, Voltage
-from cait_helpers.sims import Resolution
+from cait_helpers.resolution import Resolution
 
 CASE = """
 title = "K+ on Li3B7O12"
