@@ -24,7 +24,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.constants import e, k
 from scipy.interpolate import CubicHermiteSpline
 
-from .landscape import SMALLEST, log_slope, number, within
+from .checks import require as number
+from .checks import require_all as within
+from .landscape import SMALLEST, log_slope
 
 Array = NDArray[np.float64]
 Law = Callable[[ArrayLike], ArrayLike]
