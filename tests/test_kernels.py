@@ -1,0 +1,528 @@
+"""The compiled kernels: derivatives, elimination, orders, conservation, and their plain twins."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.constants import e
+from scipy.integrate import solve_ivp
+
+from cait_helpers import kernels, npp
+from cait_helpers.landscape import activated_diffusivity, gaussian_sed
+from cait_helpers.npp import Charge, CurrentDensity, Glass, simulate
+
+N, T = 1.38e28, 323.15
+LAM2 = 2e-3  # nm^2, as in glass
+D_LI = activated_diffusivity(gaussian_sed(0.250), 1.0, T, 0.9)
+quietly = settings(deadline=None, derandomize=True, max_examples=30)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def tables(*laws) -> np.ndarray:
+    """The kernels' table of laws given as constants or callables (nm^2 per unit of time)."""
+    return npp._tables(list(laws), 1.0)
+
+
+def steep(y):
+    """A smooth, steep law for a native ion."""
+    return np.exp(3.0 * (np.asarray(y) - 1.0))
+
+
+def problem(seed: int, ions: int, cells: int = 7):
+    """A random mesh, motion, state and numerical diffusion; fractions between 0.1 and 0.9."""
+    rng = np.random.default_rng(seed)
+    x = np.concatenate([[0.0], np.cumsum(rng.uniform(0.3, 2.0, cells))])
+    v = np.zeros(cells + 1)
+    v[1:-1] = rng.uniform(-0.3, 0.3, cells - 1)
+    state = np.empty((cells, ions))
+    share = rng.uniform(0.1, 0.9, (cells, ions - 1)) / (ions - 1)
+    state[:, :-1] = share * np.diff(x)[:, None]
+    state[:, -1] = rng.uniform(0.2, 1.0, cells)
+    extra = rng.uniform(0.0, 0.2, (cells, ions))
+    laws = [0.07, lambda y: 0.2 * (0.5 + np.asarray(y)), steep][-ions:]
+    return x, v, state, extra, tables(*laws)
+
+
+def change(x, v, state, extra, table, beam=0, drive=1.0, potentiostatic=False):
+    """The right-hand side as a function, with the current."""
+    y, out = np.empty_like(state), np.empty_like(state)
+    current = kernels.rhs(x, v, state, drive, potentiostatic, beam, LAM2, table, extra, y, out)
+    return out, current
+
+
+# --- the derivative and its elimination ---
+
+
+def dense(lower, diag, upper) -> np.ndarray:
+    """The block tridiagonal matrix as a whole."""
+    n, k, _ = diag.shape
+    matrix = np.zeros((n * k, n * k))
+    for c in range(n):
+        here = slice(c * k, c * k + k)
+        matrix[here, here] = diag[c]
+        if c > 0:
+            matrix[here, (c - 1) * k : c * k] = lower[c]
+        if c < n - 1:
+            matrix[here, (c + 1) * k : (c + 2) * k] = upper[c]
+    return matrix
+
+
+@pytest.mark.parametrize(("ions", "beam"), [(2, 0), (3, 0), (3, 1)])
+@quietly
+@given(seed=seeds)
+def test_the_jacobian_is_the_derivative(ions, beam, seed):
+    """shift I - d rhs/d state against central differences, on moving random meshes."""
+    x, v, state, extra, table = problem(seed, ions)
+    n, k = state.shape
+    y, out = np.empty((n, k)), np.empty((n, k))
+    kernels.rhs(x, v, state, 1.0, False, beam, LAM2, table, extra, y, out)
+    lower, diag, upper = np.empty((n, k, k)), np.empty((n, k, k)), np.empty((n, k, k))
+    kernels.jacobian(x, v, state, beam, LAM2, table, extra, y, 3.0, lower, diag, upper)
+    found = dense(lower, diag, upper)
+    step = 1e-6
+    expected = 3.0 * np.eye(n * k)
+    for m in range(n * k):
+        ahead, back = state.copy(), state.copy()
+        ahead.flat[m] += step
+        back.flat[m] -= step
+        slope = change(x, v, ahead, extra, table, beam)[0]
+        slope -= change(x, v, back, extra, table, beam)[0]
+        expected[:, m] -= slope.ravel() / (2 * step)
+    # rounding of the difference: 1e-16 |rhs| / step, and |rhs| is about |J| / 10 here
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8 * np.abs(found).max())
+
+
+@pytest.mark.parametrize("k", [2, 3, 4])
+@quietly
+@given(seed=seeds)
+def test_block_elimination_solves_the_system(k, seed):
+    """``factorise`` and ``solve`` against numpy's dense solver, for two to four ions."""
+    rng = np.random.default_rng(seed)
+    n = 9
+    lower, upper = rng.normal(size=(2, n, k, k))
+    diag = rng.normal(size=(n, k, k)) + 12.0 * np.eye(k)  # dominant: no pivoting across blocks
+    matrix, b = dense(lower, diag, upper), rng.normal(size=(n, k))
+    expected = np.linalg.solve(matrix, b.ravel())
+    upper[-1] = lower[0] = 0.0  # outside the matrix
+    kernels.factorise(lower, diag, upper)
+    kernels.solve(lower, diag, upper, b)
+    np.testing.assert_allclose(b.ravel(), expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("k", [2, 3, 4])
+@quietly
+@given(seed=seeds)
+def test_small_matrices_are_inverted(k, seed):
+    """a^-1 a = 1, also where the first pivot is zero."""
+    rng = np.random.default_rng(seed)
+    a = rng.normal(size=(k, k)) + 3 * np.roll(np.eye(k), 1, axis=0)
+    a[0, 0] = 0.0
+    inverse = np.empty((k, k))
+    kernels.invert(a.copy(), inverse)
+    tolerance = 1e-14 * np.linalg.cond(a) ** 2
+    np.testing.assert_allclose(inverse @ a, np.eye(k), rtol=0, atol=1e-13 + tolerance)
+
+
+# --- what the right-hand side must obey ---
+
+
+@pytest.mark.parametrize(("ions", "beam"), [(2, 0), (3, 0), (3, 1)])
+@quietly
+@given(seed=seeds)
+def test_the_right_hand_side_creates_and_destroys_no_ions(ions, beam, seed):
+    """Foreign ions change by the beam's current and nothing else, on a mesh that moves."""
+    x, v, state, extra, table = problem(seed, ions)
+    out, current = change(x, v, state, extra, table, beam, drive=0.7)
+    assert current == 0.7
+    expected = np.where(np.arange(ions - 1) == beam, 0.7, 0.0)
+    np.testing.assert_allclose(out[:, :-1].sum(axis=0), expected, rtol=0, atol=1e-13)
+
+
+@quietly
+@given(seed=seeds)
+def test_the_potential_rises_at_the_rate_of_the_drive(seed):
+    """Potentiostatic: d/dt of the potential drop, on a moving mesh, is the rate asked for."""
+    x, v, state, extra, table = problem(seed, 2)
+    rate = 0.4
+    out, _ = change(x, v, state, extra, table, drive=rate, potentiostatic=True)
+    dt = 1e-6
+    drops = [kernels.potential_drop(x + s * dt * v, state + s * dt * out) for s in (-1.0, 1.0)]
+    # out is as large as current/lam2 = 500, so the difference rounds off at 1e-16 500 / 1e-6
+    assert (drops[1] - drops[0]) / (2 * dt) == pytest.approx(rate, abs=1e-6)
+
+
+@quietly
+@given(seed=seeds)
+def test_a_moving_mesh_does_not_disturb_uniform_glass(seed):
+    """Free-stream preservation: amounts change with the cell's size, fields not at all."""
+    x, v, _, extra, _ = problem(seed, 2)
+    state = np.empty((x.size - 1, 2))
+    fraction, f = 0.4, 0.8
+    state[:, 0] = fraction * np.diff(x)
+    state[:, 1] = f
+    state[0, 0] += LAM2 * f  # the sheet
+    laws = tables(0.05, 0.9)
+    flux = 0.05 * fraction * f
+    out, _ = change(x, v, state, extra, laws, drive=flux + 0.9 * (1 - fraction) * f)
+    # the ends differ: beam and sheet in front, the glass behind the back
+    np.testing.assert_allclose(out[1:-1, 0], fraction * np.diff(v)[1:-1], rtol=0, atol=1e-13)
+    np.testing.assert_allclose(out[:-1, 1] * LAM2, 0.0, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("potentiostatic", [False, True])
+def test_the_field_of_the_start_is_at_rest(potentiostatic):
+    """Untouched glass: one field, one current, the sheet of the first ions, nothing changes."""
+    x = np.array([0.0, 0.1, 0.4, 1.5, 4.0, 20.0])
+    table = tables(1e-3, D_LI)
+    state = np.zeros((5, 2))
+    drive = 8.0 if potentiostatic else 0.4
+    kernels.rest_field(x, state, LAM2, table, 0, potentiostatic, drive)
+    field = 0.4  # 8 over 20 nm, and D_LI(1) = 1
+    np.testing.assert_allclose(state[:, 1], field, rtol=1e-10)
+    assert state[0, 0] == pytest.approx(LAM2 * field, rel=1e-10)
+    assert kernels.potential_drop(x, state) == pytest.approx(8.0, rel=1e-10)
+    still = np.zeros(6), np.zeros((5, 2))
+    out, current = change(
+        x, still[0], state, still[1], table, 0, 0.0 if potentiostatic else 0.4, potentiostatic
+    )
+    assert current == pytest.approx(0.4, rel=1e-9)
+    # the beam's ions gather where they land; the fields stay
+    np.testing.assert_allclose(out[:, 1] * LAM2, 0.0, rtol=0, atol=1e-10)
+    assert out[0, 0] == pytest.approx(0.4, rel=1e-9)
+
+
+@quietly
+@given(seed=seeds, ions=st.sampled_from([2, 3]))
+def test_holes_are_filled_from_next_door(seed, ions):
+    """No fraction stays negative, every ion and the charge keep their amounts."""
+    x, _, state, _, _ = problem(seed, ions, cells=12)
+    rng = np.random.default_rng(seed)
+    deep = rng.uniform(0, 0.03)
+    state[rng.integers(1, 12), 0] = -deep
+    y = np.empty_like(state)
+    kernels.fractions(x, state, 0, LAM2, y)
+    deepest = min(0.0, y.min())
+    before, fields = np.diff(x) @ y, state[:, -1].copy()
+    lowest = kernels.fill_holes(x, state, 0, LAM2, y)
+    assert lowest == pytest.approx(deepest, abs=1e-12)
+    np.testing.assert_allclose(np.diff(x) @ y, before, rtol=0, atol=1e-13)
+    np.testing.assert_array_equal(state[:, -1], fields)
+    assert y.min() > -1e-12
+
+
+# --- tables, records, meshes ---
+
+
+def test_the_table_reproduces_a_diffusivity_and_its_slope():
+    """ln D(y) over four decades by cubic pieces, to 1e-6 where the floor at 1e-4 is not seen."""
+    table = tables(1e-3, D_LI)
+    y = np.linspace(0.2, 1.0, 1234)
+    found = np.array([kernels.diffusivity(v, 1, table) for v in y])
+    np.testing.assert_allclose(found[:, 0], D_LI(y), rtol=1e-6)
+    step = 1e-5
+    inner = y[1:-1]
+    slope = (D_LI(inner + step) - D_LI(inner - step)) / (2 * step)
+    # the second difference of D_LI, and its own interpolation, leave 1e-4
+    np.testing.assert_allclose(found[1:-1, 1], slope, rtol=2e-4)
+    # lower down the floor shows: (1e-4/y)^2 / 2 of y, times the slope of ln D on ln y, below 2
+    low = np.geomspace(2e-3, 0.2, 100)
+    found = np.array([kernels.diffusivity(v, 1, table)[0] for v in low])
+    np.testing.assert_allclose(found, D_LI(low), rtol=2.5e-3)
+
+
+@quietly
+@given(y=st.floats(1e-9, 1.01))
+def test_the_slope_of_the_table_is_the_slope_of_its_value(y):
+    """dD/dy against central differences, through the pieces and beyond 1."""
+    table = tables(0.3, D_LI)
+    step = 1e-5 * y
+    values = [kernels.diffusivity(v, 1, table)[0] for v in (y - step, y + step)]
+    value, slope = kernels.diffusivity(y, 1, table)
+    # the second derivative jumps where pieces meet: step times it, and rounding 1e-16/1e-5
+    tolerance = 1e-4 * abs(slope) + 1e-10 * value / y
+    assert (values[1] - values[0]) / (2 * step) == pytest.approx(slope, abs=tolerance)
+
+
+def test_a_constant_is_a_constant():
+    """The marker in the table leads to D and no slope, at any fraction."""
+    table = tables(0.3, D_LI)
+    for y in (-0.1, 0.0, 1e-13, 0.5, 1.0, 1.2):
+        assert kernels.diffusivity(y, 0, table) == pytest.approx((0.3, 0.0), rel=1e-14)
+
+
+def test_a_law_is_continuous_at_both_ends():
+    """Below zero and above one the table goes on without a jump, and stays positive."""
+    table = tables(0.3, D_LI)
+    for edge in (0.0, 1e-12, 1.0):
+        a, b = (kernels.diffusivity(edge + s * 1e-13, 1, table)[0] for s in (-1, 1))
+        assert a == pytest.approx(b, rel=1e-9)
+    assert kernels.diffusivity(-0.5, 1, table)[0] > 0
+    assert np.isfinite(kernels.diffusivity(5.0, 1, table)[0])
+
+
+@quietly
+@given(seed=seeds)
+def test_a_record_is_interpolated_and_integrated(seed):
+    """Value and integral against numpy's interpolation and trapezoids."""
+    rng = np.random.default_rng(seed)
+    knots = np.concatenate([[0.0], np.cumsum(rng.uniform(0.1, 2.0, 5))])
+    values = rng.uniform(0.0, 3.0, 6)
+    t = rng.uniform(0.0, knots[-1])
+    value, integral = kernels.recorded(t, knots, values)
+    assert value == pytest.approx(np.interp(t, knots, values), abs=1e-12)
+    past = np.append(knots[knots < t], t)
+    expected = np.trapezoid(np.interp(past, knots, values), past)
+    assert integral == pytest.approx(expected, abs=1e-12)
+
+
+def front_on(x, place, width):
+    y = np.empty((x.size - 1, 2))
+    y[:, 1] = 0.5 * (1 + np.tanh((0.5 * (x[1:] + x[:-1]) - place) / width))
+    y[:, 0] = 1 - y[:, 1]
+    return y
+
+
+@quietly
+@given(place=st.floats(5.0, 500.0), width=st.floats(0.5, 5.0))
+def test_the_mesh_gathers_where_the_fractions_change(place, width):
+    """Goal nodes increase from end to end; repeated, the front gets its cells."""
+    x = np.concatenate([[0.0], np.geomspace(0.05, 1e5, 80)])
+    goal, rho = np.empty(81), np.empty(80)
+    for _ in range(40):
+        kernels.equidistribute(x, front_on(x, place, width), 0.05, rho, goal)
+        assert goal[0] == 0.0 and goal[-1] == x[-1]
+        assert np.all(np.diff(goal) > 0)
+        x = 0.5 * (x + goal)
+    cells = np.diff(x)
+    at = np.searchsorted(x, place) - 1
+    assert cells[at] < 0.5 * width  # steps of less than a quarter in the fraction
+    grown = cells[1:] / cells[:-1]
+    assert grown.max() < 3 and grown.min() > 1 / 3
+
+
+# --- compiled and plain ---
+
+
+@pytest.mark.parametrize("ions", [2, 3])
+def test_compiled_and_plain_kernels_agree(ions):
+    """Numba changes no result: each small kernel against its Python source."""
+    x, v, state, extra, table = problem(5, ions)
+    n, k = state.shape
+    for y in (-1.0, 1e-13, 0.3, 1.0, 1.1):
+        assert kernels.diffusivity(y, k - 1, table) == pytest.approx(
+            kernels.diffusivity.py_func(y, k - 1, table), rel=1e-14
+        )
+    knots, values = np.array([0.0, 1.0, 3.0]), np.array([1.0, 2.0, 0.5])
+    assert kernels.recorded(2.2, knots, values) == kernels.recorded.py_func(2.2, knots, values)
+    drop = kernels.potential_drop.py_func(x, state)
+    assert kernels.potential_drop(x, state) == pytest.approx(drop, rel=1e-14)
+
+    def outcome(kernel, *arguments, changes):
+        """What a kernel leaves in the arguments that it fills."""
+        copies = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
+        kernel(*copies)
+        return [copies[i] for i in changes]
+
+    empty = np.zeros_like(state)
+    blocks = np.zeros((3, n, k, k))
+    y = empty.copy()
+    kernels.fractions(x, state, 0, LAM2, y)
+    rng = np.random.default_rng(1)
+    a = rng.normal(size=(k, k))
+    goal, rho = np.empty(n + 1), np.empty(n)
+    holed = state.copy()
+    holed[3, 0] = -0.02
+    low = empty.copy()
+    kernels.fractions(x, holed, 0, LAM2, low)
+    calls = [
+        (kernels.fractions, (x, state, 0, LAM2, empty), [4]),
+        (kernels.rest_field, (x, state, LAM2, table, 0, True, 3.0), [1]),
+        (kernels.rhs, (x, v, state, 1.0, True, 0, LAM2, table, extra, empty, empty), [9, 10]),
+        (
+            kernels.jacobian,
+            (x, v, state, 0, LAM2, table, extra, y, 2.0, *blocks),
+            [9, 10, 11],
+        ),
+        (kernels.invert, (a, np.zeros((k, k))), [1]),
+        (kernels.stabilise, (x, 9 * v, state, 0, LAM2, table, y, empty), [7]),
+        (kernels.fill_holes, (x, holed, 0, LAM2, low), [1, 4]),
+        (kernels.equidistribute, (x, y, 0.05, rho, goal), [3, 4]),
+    ]
+    for kernel, arguments, changes in calls:
+        compiled = outcome(kernel, *arguments, changes=changes)
+        plain = outcome(kernel.py_func, *arguments, changes=changes)
+        for got, expected in zip(compiled, plain, strict=True):
+            # the compiler may contract a*b + c: rounding of sums of size |expected|
+            scale = np.abs(expected).max()
+            np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-14 * scale)
+
+
+# --- orders ---
+
+
+def rodas(t_end: float, steps: int, stiffness: float):
+    """The kernels' tableau, by itself, on a small stiff system with a time in it.
+
+    u' = -s (u - cos t) + w - u^2 + cos^2 t - sin t - cos t, w' = u - w, in the linearised form
+    that ``advance`` uses. Returns the two states of the last step: order 4 and order 3.
+    """
+
+    def f(t, z):
+        u, w = z
+        drive = np.cos(t) ** 2 - np.sin(t) - np.cos(t)
+        return np.array([-stiffness * (u - np.cos(t)) + w - u**2 + drive, u - w])
+
+    def f_t(t):
+        drive = -2 * np.sin(t) * np.cos(t) - np.cos(t) + np.sin(t)
+        return np.array([-stiffness * np.sin(t) + drive, 0.0])
+
+    z, dt, t = np.array([1.0, 0.5]), t_end / steps, 0.0
+    third = z
+    for _ in range(steps):
+        jac = np.array([[-stiffness - 2 * z[0], 1.0], [1.0, -1.0]])
+        matrix = np.eye(2) / (kernels.GAMMA * dt) - jac
+        stages, argument, slope_t = [], z, f_t(t)
+        for s in range(6):
+            argument = z + sum((kernels.A_STAGE[s, q] * stages[q] for q in range(s)), np.zeros(2))
+            b = f(t + kernels.ALPHA[s] * dt, argument) + kernels.GAMMA_T[s] * dt * slope_t
+            b += sum((kernels.C_STAGE[s, q] / dt * stages[q] for q in range(s)), np.zeros(2))
+            stages.append(np.linalg.solve(matrix, b))
+        third, z, t = argument, argument + stages[5], t + dt
+    return z, third
+
+
+@pytest.mark.parametrize("stiffness", [1.0, 10.0])
+def test_the_tableau_has_order_four_and_an_embedded_three(stiffness):
+    """Halving the step divides the error at a fixed time by 16.
+
+    The embedded solution of order 3 is seen over a single step, where its error goes like dt^4.
+    """
+    exact = rodas(1.0, 4000, stiffness)[0]
+    steps = np.array([32, 64, 128, 256])
+    missed = [np.abs(rodas(1.0, n, stiffness)[0] - exact).max() for n in steps]
+    slope = np.polyfit(np.log(steps), np.log(missed), 1)[0]
+    assert slope == pytest.approx(-4, abs=0.25)
+    # local error of the embedded method: one step of dt, against the fine solution
+    lengths = 0.04 / np.array([1, 2, 4, 8])
+    local = [
+        np.abs(rodas(dt, 1, stiffness)[1] - rodas(dt, 50, stiffness)[0]).max() for dt in lengths
+    ]
+    slope = np.polyfit(np.log(lengths), np.log(local), 1)[0]
+    assert slope == pytest.approx(4, abs=0.35)
+
+
+def test_the_tableau_is_stiffly_accurate():
+    """One step far beyond the time constant lands on the slow solution: R(infinity) = 0."""
+    z, third = rodas(0.1, 1, 1e8)
+    for u in (z[0], third[0]):
+        assert u == pytest.approx(np.cos(0.1), abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def mild():
+    """A front that a uniform grid resolves: m = 0.1, 6 nm wide, in 120 nm of glass."""
+    glass = Glass(120e-9, N, 8.0, T)
+    laws = {"Li": lambda y: 1e-18 * steep(y), "K": 1e-19}
+    drive = CurrentDensity(e * N * 1e-19 / 6e-9)
+    return glass, laws, drive, Charge(e * N * 20e-9)
+
+
+def test_space_is_second_order(mild):
+    """The error of the cell means on uniform grids falls like the square of the cell size."""
+    glass, laws, drive, until = mild
+    counts = np.array([60, 120, 240, 480])
+
+    def cells(n):
+        nodes = np.linspace(0, glass.thickness, n + 1)
+        run = simulate(glass, laws, "Li", "K", drive, until, rtol=1e-5, mesh=nodes)
+        return run.fraction["Li"]
+
+    exact = cells(1920)
+    missed = []
+    for n in counts:
+        means = exact.reshape(n, -1).mean(axis=1)
+        missed.append(np.abs(cells(n) - means)[1:].mean())  # the sheet's cell aside
+    slope = np.polyfit(np.log(counts), np.log(missed), 1)[0]
+    assert slope == pytest.approx(-2, abs=0.2)
+
+
+def test_a_tighter_tolerance_is_a_smaller_error_in_time(mild):
+    """``advance`` on one fixed mesh: the error falls with rtol, and is below it."""
+    glass, laws, drive, until = mild
+    nodes = np.linspace(0, glass.thickness, 241)
+
+    def native(rtol):
+        run = simulate(glass, laws, "Li", "K", drive, until, rtol=rtol, mesh=nodes)
+        return run.fraction["Li"], run.stats.steps
+
+    exact, most = native(1e-5)
+    missed, steps = [], []
+    for rtol in (1e-1, 1e-2, 1e-3):
+        y, count = native(rtol)
+        missed.append(np.abs(y - exact).max())
+        steps.append(count)
+        assert missed[-1] < rtol
+    assert missed[2] < 0.1 * missed[0]
+    assert steps == sorted(steps) and steps[-1] < most
+
+
+def test_an_independent_integrator_finds_the_same(mild):
+    """The equations written anew: densities and Poisson's potential on a grid, by BDF of scipy.
+
+    All ions of the beam go into the first cell, whose charge is then the sheet.
+    """
+    glass, laws, drive, until = mild
+    cells = 240
+    h = glass.thickness / cells * 1e9  # nm
+    v = drive.value / (e * N)  # m/s; time in units of nm / v
+    scale = 1e-9 * v
+
+    def D_native(y):
+        return 1e-18 * steep(y) / scale
+
+    def D_foreign(y):
+        return 1e-19 / scale
+
+    lam2 = (glass.debye_length * 1e9) ** 2
+    # phi'' = -charge/lam2 with phi' = 0 in front of the first cell and phi = 0 at the back
+    poisson = np.diag(np.full(cells, -2.0)) + np.eye(cells, k=1) + np.eye(cells, k=-1)
+    poisson[0, 0], poisson[-1, -1] = -1.0, -3.0
+    response = np.linalg.inv(poisson / h**2) / -lam2
+
+    def slopes(_, z):
+        native, foreign = z[:cells], z[cells:]
+        phi = response @ (native + foreign - 1.0)
+        f = -np.diff(phi) / h
+
+        def flux(y, D):
+            middle = 0.5 * (y[1:] + y[:-1])
+            return D(middle) * (middle * f - np.diff(y) / h)
+
+        J_native = flux(native, D_native)
+        J_foreign = flux(foreign, D_foreign)
+        back = D_native(1.0) * (phi[-1] / (0.5 * h) - (1.0 - native[-1]) / (0.5 * h))
+        J_native = np.concatenate([[0.0], J_native, [back]])
+        J_foreign = np.concatenate([[1.0], J_foreign, [0.0]])
+        return -np.concatenate([np.diff(J_native), np.diff(J_foreign)]) / h
+
+    field = v / 1e-18 * 1e-9  # of the untouched glass (1/nm), held by the first sheet
+    start = np.concatenate([np.ones(cells), np.zeros(cells)])
+    start[cells] = lam2 * field / h
+    end = until.value / (e * N) * 1e9
+    found = solve_ivp(slopes, (0, end), start, method="BDF", rtol=1e-5, atol=1e-7)
+    assert found.success
+    native = found.y[:cells, -1]
+    run = simulate(
+        glass, laws, "Li", "K", drive, until, rtol=1e-4, mesh=np.linspace(0, 120e-9, cells + 1)
+    )
+    # the first cell holds the sheet there and not here
+    np.testing.assert_allclose(run.fraction["Li"][1:], native[1:], rtol=0, atol=1e-3)
+    adaptive = simulate(glass, laws, "Li", "K", drive, until)
+    x = (np.arange(cells) + 0.5) * h * 1e-9
+    y = np.interp(x, adaptive.x, adaptive.fraction["Li"])
+    np.testing.assert_allclose(y[1:], native[1:], rtol=0, atol=2e-3)
+    phi = response @ (native + found.y[cells:, -1] - 1.0)
+    # the sheet lies on the surface, half a cell in front of the first centre
+    drop = (phi[0] + 0.5 * (phi[0] - phi[1])) * glass.thermal_voltage
+    assert run.voltage[-1] == pytest.approx(drop, rel=1e-3)
+    assert adaptive.voltage[-1] == pytest.approx(drop, rel=2e-3)

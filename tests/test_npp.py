@@ -1,0 +1,682 @@
+"""The Nernst-Planck-Poisson simulation against conservation laws and exact limits."""
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+from scipy.constants import e, epsilon_0
+from scipy.special import erfc, erfcx
+
+from cait_helpers import npp
+from cait_helpers.fronts import front, potentiostatic_depth
+from cait_helpers.landscape import activated_diffusivity, gaussian_sed
+from cait_helpers.npp import (
+    Charge,
+    CurrentDensity,
+    Duration,
+    Glass,
+    Run,
+    SimulationError,
+    Voltage,
+    simulate,
+)
+
+N, T, D_BULK = 1.38e28, 323.15, 1e-18
+D_LI = activated_diffusivity(gaussian_sed(0.250), D_BULK, T, 0.9)
+FOREIGN = {"K": D_BULK * 10**-3.42, "Rb": D_BULK * 10**-4.19, "Cs": D_BULK * 10**-4.89}
+PLATE = Glass(0.5e-3, N, 8.0, T)
+THIN = Glass(1e-6, N, 8.0, T)
+CHARGE = 221.0  # C/m^2: replaces 100 nm
+OHMIC = e * N * D_BULK / (PLATE.thermal_voltage * PLATE.thickness)  # A/m^2 for one volt
+ions_of_the_paper = pytest.mark.parametrize("ion", FOREIGN)
+
+
+@lru_cache
+def replace_lithium(ion: str, drive: str = "voltage", rtol: float = 1e-3) -> Run:
+    """One of the runs of the paper: 10 V over 0.5 mm of glass, or the current of its start."""
+    long = CHARGE / (10 * OHMIC)
+    record = np.array([0.0, 0.1, 0.5, 2.0]) * long
+    given = {
+        "voltage": Voltage(10.0),
+        "current": CurrentDensity(10 * OHMIC),
+        "recorded voltage": Voltage([4.0, 12.0, 8.0, 10.0], 12 * record),
+        "recorded current": CurrentDensity(np.array([2.0, 12.0, 0.0, 14.0]) * OHMIC, record),
+    }[drive]
+    laws = {"Li": D_LI, ion: FOREIGN[ion]}
+    return simulate(PLATE, laws, "Li", ion, given, Charge(CHARGE), rtol=rtol)
+
+
+@lru_cache
+def three_ions() -> tuple[Run, Run]:
+    """Potassium first, then caesium into the same glass."""
+    first = simulate(
+        PLATE, {"Li": D_LI, "K": FOREIGN["K"]}, "Li", "K", Voltage(10.0), Charge(CHARGE)
+    )
+    laws = {"Li": D_LI, "K": FOREIGN["K"], "Cs": FOREIGN["Cs"]}
+    second = simulate(
+        PLATE, laws, "Li", "Cs", CurrentDensity(OHMIC), Charge(110.0), rtol=1e-2, start=first
+    )
+    return first, second
+
+
+def field_at_the_back(run: Run) -> float:
+    """E at the grounded electrode (V/m), from the last half cell."""
+    return float(run.potential[-1] / (run.glass.thickness - run.x[-1]))
+
+
+def average(f, nodes):
+    """Cell means of a function by Gauss quadrature."""
+    at, weight = np.polynomial.legendre.leggauss(8)
+    x = nodes[:-1, None] + 0.5 * np.diff(nodes)[:, None] * (1 + at)
+    return 0.5 * f(x) @ weight
+
+
+# --- the doors ---
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("thickness", "[5e-08, 0.005] m"),
+        ("ion_density", "[1e+25, 1e+30] m^-3"),
+        ("permittivity", "[1, 200]"),
+        ("temperature", "[150, 1000] K"),
+    ],
+)
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf, "thick", None, [1.0, 2.0]])
+def test_a_glass_refuses_what_is_not_glass(name, allowed, value):
+    """Each property out of range is named with its value and the range; no number is no number."""
+    good = {"thickness": 1e-6, "ion_density": N, "permittivity": 8.0, "temperature": T}
+    with pytest.raises(ValueError) as caught:
+        Glass(**{**good, name: value})
+    text = str(caught.value)
+    assert text.startswith(f"{name} = ")
+    if isinstance(value, float):
+        assert f"{value:g}" in text and allowed in text
+    else:
+        assert repr(value) in text and "not a number" in text
+
+
+@pytest.mark.parametrize("kind", [Voltage, CurrentDensity, Charge, Duration])
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan, "much", None, [1.0, 2.0]])
+def test_drives_and_ends_refuse_what_is_not_positive(kind, value):
+    """The text names the quantity, the value and what is allowed."""
+    with pytest.raises(ValueError) as caught:
+        kind(value)
+    text = str(caught.value)
+    assert text.startswith(f"{kind.__name__} = ")
+    if isinstance(value, float):
+        assert f"{value:g}" in text and "is outside [" in text
+    else:
+        assert repr(value) in text and "not a number" in text
+
+
+@pytest.mark.parametrize("kind", [Charge, Duration])
+def test_an_end_at_infinity_is_refused(kind):
+    """An infinite charge or duration has no end."""
+    with pytest.raises(ValueError, match=rf"{kind.__name__} = inf .*outside"):
+        kind(np.inf)
+
+
+@pytest.mark.xfail(reason="Series accepts inf as a constant", raises=pytest.fail.Exception)
+@pytest.mark.parametrize("kind", [Voltage, CurrentDensity])
+def test_an_infinite_drive_is_refused(kind):
+    """Nothing supplies an infinite voltage or current."""
+    with pytest.raises(ValueError, match=kind.__name__):
+        kind(np.inf)
+
+
+@pytest.mark.parametrize("kind", [Voltage, CurrentDensity])
+@pytest.mark.parametrize(
+    ("value", "time", "said"),
+    [
+        ([1, 2], [0], "same shape"),
+        ([1], [0], "m >= 2"),
+        ([[1, 2]], [[0, 1]], "same shape"),
+        (1.0, [0, 1], "same shape"),
+        ([1, 2], [1, 2], "start at 0 s"),
+        ([1, 2], [0, 0], "increase strictly"),
+        ([1, 2], [0, np.inf], "increase strictly"),
+        ([1, 2], [0, np.nan], "increase strictly"),
+        ([1, -2], [0, 1], "not negative"),
+        ([0, 0], [0, 1], "not all zero"),
+        ([1, np.nan], [0, 1], "finite"),
+        ([1, np.inf], [0, 1], "finite"),
+    ],
+)
+def test_a_broken_record_is_refused(kind, value, time, said):
+    """A record has one value for each time, from zero on, finite and not negative."""
+    with pytest.raises(ValueError, match=f"{kind.__name__}.*{said}"):
+        kind(value, time)
+
+
+@lru_cache
+def small_run() -> Run:
+    return simulate(
+        THIN, {"Li": D_BULK, "K": 1e-20}, "Li", "K", Voltage(1.0), Charge(20.0), rtol=1e-2
+    )
+
+
+def changed(**arguments):
+    """A simulation that works, with some arguments changed."""
+    good = {
+        "glass": THIN,
+        "ions": {"Li": D_BULK, "K": 1e-20},
+        "native": "Li",
+        "beam": "K",
+        "drive": Voltage(1.0),
+        "until": Charge(20.0),
+    }
+    return simulate(**{**good, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"ions": {"Li": D_BULK, "K": 0.0}}, r"ions\['K'\] = 0 m\^2/s is outside \[1e-40, 1e-05\]"),
+        ({"ions": {"Li": D_BULK, "K": -1.0}}, r"ions\['K'\] = -1 .*outside"),
+        ({"ions": {"Li": np.nan, "K": 1e-20}}, r"ions\['Li'\] = nan .*outside"),
+        ({"ions": {"Li": D_BULK, "K": "slow"}}, r"ions\['K'\] = 'slow' is not a number"),
+        ({"ions": {"Li": lambda y: -D_BULK + 0 * y, "K": 1e-20}}, "ions: .*positive and finite"),
+        ({"ions": {"Li": lambda y: np.nan * y, "K": 1e-20}}, "ions: .*positive and finite"),
+        pytest.param(
+            {"ions": {"Li": lambda y: D_BULK, "K": 1e-20}},
+            "ions: .*positive and finite",
+            marks=pytest.mark.xfail(reason="a law that returns no array", raises=TypeError),
+        ),
+        ({"ions": {}}, "native = 'Li' is not among"),
+        ({"native": "Na"}, "native = 'Na' is not among the ions Li, K"),
+        ({"beam": "Na"}, "beam = 'Na' is not among the ions Li, K"),
+        ({"beam": "Li"}, "beam = 'Li' is the native ion"),
+        ({"drive": 10.0}, "drive = 10.0 is neither Voltage nor CurrentDensity"),
+        ({"until": 20.0}, "until = 20.0 is neither Charge nor Duration"),
+        ({"rtol": 0.0}, r"rtol = 0 is outside \[1e-05, 0.1\]"),
+        ({"rtol": 0.5}, r"rtol = 0.5 is outside \[1e-05, 0.1\]"),
+        ({"rtol": "good"}, "rtol = 'good' is not a number"),
+        ({"until": Charge(2100.0)}, r"until = 2100 C/m\^2 .*nine tenths .*2211"),
+        (
+            {"drive": Voltage([1, 2], [0, 10.0]), "until": Duration(20.0)},
+            "until = 20 s is longer than the record of 10 s",
+        ),
+        (
+            {"drive": CurrentDensity([1, 2], [0, 10.0])},
+            r"until = 20 C/m\^2 is more than the recorded charge of 15",
+        ),
+        ({"mesh": 10}, r"mesh = 10 cells is outside \[20, 5000\]"),
+        ({"mesh": [0, 1e-6]}, "mesh must hold at least five increasing"),
+        ({"mesh": [0, 2e-7, 1e-7, 5e-7, 1e-6]}, "mesh must hold at least five increasing"),
+        ({"mesh": [0, 1e-7, np.nan, 5e-7, 1e-6]}, "mesh must hold at least five increasing"),
+        ({"mesh": [1e-9, 1e-7, 2e-7, 5e-7, 1e-6]}, "mesh runs from 1e-09 to 1e-06 m, not from 0"),
+        ({"mesh": [0, 1e-7, 2e-7, 5e-7, 2e-6]}, "mesh runs from 0 to 2e-06 m.*thickness 1e-06"),
+    ],
+)
+def test_simulate_refuses_arguments_that_make_no_sense(arguments, said):
+    """Each text names the argument, its value and what is allowed, before anything is computed."""
+    with pytest.raises(ValueError, match=said):
+        changed(**arguments)
+
+
+def test_an_earlier_run_must_fit():
+    """A sequel needs the same glass, the same native ion, and every ion that is already inside."""
+    earlier = small_run()
+    with pytest.raises(ValueError, match=r"start: .*another glass"):
+        changed(start=earlier, glass=Glass(1e-6, N, 8.0, 300.0))
+    with pytest.raises(ValueError, match=r"start: .*must all be in ions"):
+        changed(start=earlier, ions={"Li": D_BULK, "Rb": 1e-20}, beam="Rb")
+    with pytest.raises(ValueError, match="start"):
+        changed(start=earlier, native="K", beam="Li")
+
+
+# --- conservation ---
+
+
+def check_balances(run: Run) -> None:
+    """Every ion is counted: the beam's by the charge, all of them by Gauss's law."""
+    passed = run.charge[-1] / e
+    # To 1e-10 of what passed; the 6.9e24 ions of the plate round off at 5000 times 1e-16 of that.
+    gained = {i: run.amount(i) - run.initial_amount[i] for i in run.fraction}
+    assert gained[run.beam] == pytest.approx(passed, rel=1e-10)
+    for ion in run.fraction:
+        if ion not in (run.beam, run.native):
+            assert gained[ion] == pytest.approx(0.0, abs=1e-10 * passed)
+        # Filling holes mends to 1e-14; Gauss's law rounds off in 0.5 mm cells after that.
+        assert run.fraction[ion].min() > -1e-12
+    # No field outside the front: all charge of the glass is the flux through its back.
+    charge = sum(run.amount(i) for i in run.fraction) - N * run.glass.thickness
+    flux = epsilon_0 * run.glass.permittivity * field_at_the_back(run) / e
+    assert charge == pytest.approx(flux, rel=0, abs=1e-10 * passed)
+
+
+@pytest.mark.parametrize("drive", ["voltage", "current", "recorded voltage", "recorded current"])
+@ions_of_the_paper
+def test_every_ion_is_conserved(ion, drive):
+    """K, Rb, Cs on the paper's glass, 100 nm, under each kind of drive."""
+    run = replace_lithium(ion, drive)
+    check_balances(run)
+    assert run.charge[-1] == pytest.approx(CHARGE, rel=2e-9)  # where the last step is aimed
+
+
+def test_every_ion_is_conserved_when_three_are_mobile():
+    """Cs follows K: the K ions only move, although the second run begins on a new mesh."""
+    first, second = three_ions()
+    check_balances(first)
+    check_balances(second)
+    # The carry-over is conservative too, but for the first sheet, which stays outside.
+    sheet = first.sheet_charge / e
+    assert second.initial_amount["K"] == pytest.approx(first.amount("K") - sheet, rel=1e-10)
+    assert second.initial_amount["Cs"] < 1e-3 * second.amount("Cs")
+
+
+@pytest.mark.parametrize("drive", ["voltage", "current", "recorded voltage", "recorded current"])
+@ions_of_the_paper
+def test_the_charge_is_the_integral_of_the_current(ion, drive):
+    """The current recorded at the steps integrates to the recorded charge, all along the run."""
+    run = replace_lithium(ion, drive)
+    width = np.diff(run.time)
+    integral = np.cumsum(0.5 * width * (run.current_density[1:] + run.current_density[:-1]))
+    if drive == "current":
+        np.testing.assert_allclose(integral, run.charge[1:], rtol=1e-12)
+    elif drive == "voltage":
+        # The trapezoidal rule on steps that double in length is good to a few 1e-4 here.
+        assert integral[-1] == pytest.approx(run.charge[-1], rel=2e-3)
+    # One recorded row a step, in order.
+    assert np.all(width > 0) and np.all(np.diff(run.charge) >= 0)
+    assert run.time.shape == (run.stats.steps + 1,)
+
+
+@ions_of_the_paper
+def test_the_voltage_is_the_applied_one(ion):
+    """Potentiostatic: the front floats to the given potential at every step of the run."""
+    np.testing.assert_allclose(replace_lithium(ion).voltage, 10.0, rtol=1e-9)
+    run = replace_lithium(ion, "recorded voltage")
+    knots = 12 * np.array([0.0, 0.1, 0.5, 2.0]) * CHARGE / (10 * OHMIC)
+    given = np.interp(run.time, knots, [4.0, 12.0, 8.0, 10.0])
+    np.testing.assert_allclose(run.voltage, given, rtol=1e-9)
+
+
+@ions_of_the_paper
+def test_the_charge_follows_a_recorded_current(ion):
+    """Galvanostatic: the charge at any time is the integral of the record, pauses included."""
+    run = replace_lithium(ion, "recorded current")
+    knots = np.array([0.0, 0.1, 0.5, 2.0]) * CHARGE / (10 * OHMIC)
+    values = np.array([2.0, 12.0, 0.0, 14.0]) * OHMIC
+    fine = np.union1d(np.linspace(0, knots[-1], 20_001), knots)
+    j = np.interp(fine, knots, values)
+    supplied = np.concatenate([[0], np.cumsum(0.5 * (j[1:] + j[:-1]) * np.diff(fine))])
+    # exact at the fine knots, interpolated in between: (1/20000)^2
+    np.testing.assert_allclose(
+        run.charge, np.interp(run.time, fine, supplied), rtol=0, atol=1e-7 * CHARGE
+    )
+
+
+@pytest.mark.parametrize("drive", ["voltage", "current"])
+@ions_of_the_paper
+def test_gauss_and_the_potential_belong_together(ion, drive):
+    """Excess charge = eps dE/dx and E = -dphi/dx: three outputs that are stored apart."""
+    run = replace_lithium(ion, drive)
+    permittivity = epsilon_0 * run.glass.permittivity
+    inner = -np.diff(run.potential) / np.diff(run.x)
+    field = np.append(inner, field_at_the_back(run))
+    excess = permittivity * np.diff(field) / np.diff(run.nodes)[1:] / (e * N)
+    total = sum(run.fraction.values()) - 1.0
+    np.testing.assert_allclose(run.excess_charge, total, rtol=0, atol=1e-11)
+    # potentials of 10 to 200 V round off at 1e-14 of that, and smallest cells are picometres
+    np.testing.assert_allclose(total[1:], excess, rtol=1e-5, atol=2e-6)
+    assert run.sheet_charge == pytest.approx(permittivity * field[0], rel=1e-6)
+    # The attached ions lie on the surface, not in the first cell.
+    assert total[0] == pytest.approx(0.0, abs=1e-11)
+    assert run.potential[0] + 0.5 * run.nodes[1] * field[0] == pytest.approx(
+        run.voltage[-1], rel=1e-9
+    )
+
+
+# --- exact limits ---
+
+
+def test_the_first_current_is_ohmic():
+    """Uniform glass under a voltage carries e^2 N D / kT times U/L."""
+    run = replace_lithium("K")
+    assert run.current_density[0] == pytest.approx(10 * OHMIC, rel=1e-9)
+    run = replace_lithium("K", "current")
+    assert run.voltage[0] == pytest.approx(10.0, rel=1e-9)
+
+
+def test_constant_diffusivities_make_a_logistic_front():
+    """y = 1/(1 + exp(-(1-m)(x - vt) v/D_M)): Abou-el-leil and Cooper's travelling wave.
+
+    Vacuum permittivity and a front 5 nm wide make the Debye length negligible: (0.014/5)^2.
+    """
+    m, decay, depth = 0.1, 5e-9, 100e-9
+    glass = Glass(2e-6, N, 1.0, T)
+    v = m * D_BULK / decay
+    run = simulate(
+        glass,
+        {"Li": D_BULK, "K": m * D_BULK},
+        "Li",
+        "K",
+        CurrentDensity(e * N * v),
+        Charge(e * N * depth),
+    )
+
+    def logistic(x):
+        return 1 / (1 + np.exp(-np.clip((1 - m) * (x - depth) / decay, -300, 300)))
+
+    exact = average(logistic, run.nodes)
+    np.testing.assert_allclose(run.fraction["Li"], exact, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(run.fraction["K"], 1 - exact, rtol=0, atol=1e-3)
+    assert run.front_depth == pytest.approx(depth, rel=1e-4)
+
+
+def test_equal_diffusivities_obey_convection_and_diffusion():
+    """D_Li = D_M: uniform field, dy/dt + v dy/dx = D d2y/dx2 with all flux from the beam.
+
+    The flux-boundary form of Ogata and Banks' solution (Lindstrom et al. 1967,
+    doi 10.1021/es60010a001).
+    """
+    v, depth = D_BULK / 20e-9, 60e-9
+    t = depth / v
+    glass = Glass(2e-6, N, 1.0, T)
+    run = simulate(
+        glass,
+        {"Li": D_BULK, "K": D_BULK},
+        "Li",
+        "K",
+        CurrentDensity(e * N * v),
+        Charge(e * N * depth),
+        rtol=1e-4,
+    )
+
+    def foreign(x):
+        spread = 2 * np.sqrt(D_BULK * t)
+        gauss = np.exp(-(((x - v * t) / spread) ** 2))
+        mirrored = gauss * erfcx((x + v * t) / spread)  # exp(v x/D) erfc(...), without overflow
+        return (
+            0.5 * erfc((x - v * t) / spread)
+            + np.sqrt(v**2 * t / (np.pi * D_BULK)) * gauss
+            - 0.5 * (1 + v * x / D_BULK + v**2 * t / D_BULK) * mirrored
+        )
+
+    exact = average(foreign, run.nodes)
+    np.testing.assert_allclose(run.fraction["K"], exact, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(run.fraction["Li"], 1 - exact, rtol=0, atol=1e-3)
+    # and no resistance changes: Ohm's law to the end
+    ohmic = v / D_BULK * glass.thermal_voltage * glass.thickness
+    np.testing.assert_allclose(run.voltage, ohmic, rtol=1e-4)
+
+
+@lru_cache
+def sharp_run(ion: str) -> Run:
+    """Galvanostatic, decay length 0.1 nm against 300 nm replaced: close to the drift limit."""
+    glass = Glass(50e-6, N, 1.0, T)
+    j = e * N * FOREIGN[ion] / 0.1e-9
+    laws = {"Li": D_LI, ion: FOREIGN[ion]}
+    return simulate(glass, laws, "Li", ion, CurrentDensity(j), Charge(e * N * 300e-9))
+
+
+@ions_of_the_paper
+def test_plateau_front_and_fan_are_those_of_the_theory(ion):
+    """Shock construction of the electroneutral limit for the three ions of the paper."""
+    run, theory = sharp_run(ion), front(D_LI, FOREIGN[ion])
+    assert run.resolved
+    assert run.plateau == pytest.approx(float(theory.fan(0.9 * theory.speed)), rel=0.01)
+    assert run.front_depth == pytest.approx(float(theory.depth(run.charge[-1], N)), rel=1e-3)
+    behind = (run.x > 0.02 * run.front_depth) & (run.x < 0.9 * run.front_depth)
+    fan = theory.profile(run.x[behind], run.charge[-1], N)
+    # the plateau is approached like 0.1 nm over the distance from the front: 30 nm and more
+    np.testing.assert_allclose(run.fraction["Li"][behind], fan, rtol=0.02, atol=2e-4)
+
+
+@ions_of_the_paper
+def test_the_front_of_the_paper_s_runs_is_within_one_per_cent_of_theory(ion):
+    """At 10 V the front is not as sharp: up to 1 nm for K, and 0.1 nm for Rb and Cs."""
+    theory = front(D_LI, FOREIGN[ion])
+    for drive in ("voltage", "current", "recorded voltage", "recorded current"):
+        run = replace_lithium(ion, drive)
+        assert run.resolved
+        assert run.front_depth == pytest.approx(float(theory.depth(CHARGE, N)), rel=0.01)
+        # the front's tail, decay/distance, is still there 11 nm behind it
+        plateau = float(theory.fan(0.9 * theory.speed))
+        assert run.plateau == pytest.approx(plateau, rel=0.05 if ion == "K" else 0.02)
+
+
+@ions_of_the_paper
+def test_the_current_falls_as_the_series_circuit_says(ion):
+    """j(t) and depth(t) under 10 V against a replaced zone in series with the bulk."""
+    run, theory = replace_lithium(ion), front(D_LI, FOREIGN[ion])
+    depth, current = potentiostatic_depth(theory, run.time[1:], 10.0, 0.5e-3, N, T)
+    late = run.charge[1:] > 0.1 * CHARGE
+    # Diffusion potentials, (kT/e) ln(m) = 0.2 to 0.3 V, act against the 10 V: 3 %.
+    np.testing.assert_allclose(run.current_density[1:][late], current[late], rtol=0.03)
+    assert run.front_depth == pytest.approx(depth[-1], rel=0.03)
+    assert run.current_density[-1] < 0.8 * run.current_density[0]
+
+
+def test_more_voltage_comes_closer_to_the_series_circuit():
+    """The neglected diffusion potential does not grow with U, so the relative error falls."""
+    theory, errors = front(D_LI, FOREIGN["K"]), []
+    for U in (5.0, 40.0):
+        laws = {"Li": D_LI, "K": FOREIGN["K"]}
+        run = simulate(PLATE, laws, "Li", "K", Voltage(U), Charge(CHARGE))
+        _, current = potentiostatic_depth(theory, run.time[-1], U, 0.5e-3, N, T)
+        errors.append(abs(run.current_density[-1] / current - 1))
+    assert errors[1] < 0.5 * errors[0]
+    assert errors[1] < 0.01
+
+
+@pytest.mark.parametrize("m", [10.0, 100.0])
+def test_a_faster_foreign_ion_makes_no_sharp_front(m):
+    """D_M > D_Li, both constant: the rarefaction t'(y) = x/(J time), with its tip at m times d.
+
+    Diffusion rounds the fan over the root of d times D/v: less in proportion as the drift grows.
+    """
+    depth, missed = 300e-9, []
+    glass = Glass(4 * m * depth, N, 8.0, T)
+    theory = front(D_BULK, m * D_BULK)
+    assert theory.kind == "rarefaction"
+    for decay in (20e-9, 0.5e-9):
+        run = simulate(
+            glass,
+            {"Li": D_BULK, "K": m * D_BULK},
+            "Li",
+            "K",
+            CurrentDensity(e * N * D_BULK / decay),
+            Charge(e * N * depth),
+            rtol=1e-2,
+        )
+        assert run.resolved
+        xi = run.x / run.replaced_depth
+        # in closed form: t = y/(y + m (1 - y)), t' = m/(y + m (1 - y))^2 = xi
+        exact = np.clip((m - np.sqrt(m / xi)) / (m - 1), 0, 1)
+        np.testing.assert_allclose(theory.fan(xi), exact, rtol=0, atol=1e-9)
+        missed.append(np.abs(run.fraction["Li"] - exact) @ np.diff(run.nodes) / depth)
+        # never steeper than the fan at its foot, xi = 1/m: y' = m^2/(m - 1)/2d
+        slope = np.diff(run.fraction["Li"]) / np.diff(run.x)
+        assert slope.max() < 0.75 * m**2 / (m - 1) / depth
+    assert missed[1] < 0.05
+    assert missed[1] < 0.5 * missed[0]  # 40 to the -1/2 is 0.16, and rtol
+
+
+# --- symmetries ---
+
+
+def test_a_glass_ten_times_faster_is_the_same_film_played_faster():
+    """All D and the current times ten: the same profile after a tenth of the time."""
+    laws = {"Li": lambda y: 1e-18 * np.exp(3 * (y - 1)), "K": 1e-20}
+    fast = {"Li": lambda y: 1e-17 * np.exp(3 * (y - 1)), "K": 1e-19}
+    j = CurrentDensity(e * N * 1e-20 / 1e-9), CurrentDensity(e * N * 1e-19 / 1e-9)
+    a = simulate(THIN, laws, "Li", "K", j[0], Charge(100.0))
+    b = simulate(THIN, fast, "Li", "K", j[1], Charge(100.0))
+    # the same arithmetic but for rounding, which stepping amplifies
+    np.testing.assert_allclose(b.nodes, a.nodes, rtol=1e-6)
+    np.testing.assert_allclose(b.fraction["Li"], a.fraction["Li"], rtol=0, atol=1e-6)
+    assert b.time[-1] == pytest.approx(a.time[-1] / 10, rel=1e-9)
+    assert b.voltage[-1] == pytest.approx(a.voltage[-1], rel=1e-6)
+
+
+def test_the_order_in_which_ions_are_named_is_irrelevant():
+    """Swapping the keys of ``ions`` and adding a spectator that is nowhere changes nothing."""
+    j = CurrentDensity(e * N * 1e-20 / 1e-9)
+    a = simulate(THIN, {"Li": D_BULK, "K": 1e-20}, "Li", "K", j, Charge(100.0))
+    b = simulate(THIN, {"K": 1e-20, "Li": D_BULK}, "Li", "K", j, Charge(100.0))
+    np.testing.assert_array_equal(a.fraction["Li"], b.fraction["Li"])
+    c = simulate(THIN, {"Rb": 1e-21, "K": 1e-20, "Li": D_BULK}, "Li", "K", j, Charge(100.0))
+    # nothing but the rounding of the elimination
+    assert np.abs(c.fraction["Rb"]).max() < 1e-14
+    assert c.front_depth == pytest.approx(a.front_depth, rel=2e-3)  # each within rtol
+
+
+def test_two_runs_in_a_row_are_one_long_run():
+    """``start`` carries everything on: 110 and then 111 C/m^2 of K as 221 at once, under 10 V."""
+    laws = {"Li": D_LI, "K": FOREIGN["K"]}
+    half = simulate(PLATE, laws, "Li", "K", Voltage(10.0), Charge(110.0))
+    rest = simulate(PLATE, laws, "Li", "K", Voltage(10.0), Charge(111.0), start=half)
+    whole = replace_lithium("K")
+    assert rest.front_depth == pytest.approx(whole.front_depth, rel=2e-3)
+    assert rest.plateau == pytest.approx(whole.plateau, rel=4e-3)
+    assert half.time[-1] + rest.time[-1] == pytest.approx(whole.time[-1], rel=4e-3)
+
+
+def test_a_duration_and_its_charge_are_the_same_end():
+    """Running for the time that the charge has taken brings the charge back."""
+    run = replace_lithium("K")
+    laws = {"Li": D_LI, "K": FOREIGN["K"]}
+    again = simulate(PLATE, laws, "Li", "K", Voltage(10.0), Duration(run.time[-1]))
+    assert again.time[-1] == pytest.approx(run.time[-1], rel=1e-12)
+    assert again.charge[-1] == pytest.approx(CHARGE, rel=2e-3)
+
+
+# --- accuracy and honesty ---
+
+
+def fixed_grid(thickness: float, fine: float, h: float) -> np.ndarray:
+    """Uniform cells of ``h`` down to ``fine``, then cells that grow by a tenth each."""
+    nodes = list(np.arange(0.0, fine, h))
+    while nodes[-1] + 2.2 * h < thickness:
+        h *= 1.1
+        nodes.append(nodes[-1] + h)
+    return np.append(nodes, thickness)
+
+
+@pytest.mark.parametrize(
+    ("ion", "drive", "h", "wrong"),
+    [
+        ("Rb", Voltage(10.0), 1e-9, 0.02),
+        ("Cs", CurrentDensity(10 * OHMIC), 0.5e-9, 0.3),
+        ("Cs", CurrentDensity(10 * OHMIC), 0.25e-9, 0.3),
+    ],
+)
+def test_a_fixed_grid_picks_its_own_plateau_and_says_so(ion, drive, h, wrong):
+    """20 kV/m: the fronts of Rb and Cs are 0.09 and 0.02 nm wide, below any grid one would draw.
+
+    What an unresolved grid leaves depends on its cells; it is not even better with smaller ones.
+    """
+    laws = {"Li": D_LI, ion: FOREIGN[ion]}
+    theory = front(D_LI, FOREIGN[ion])
+    truth = float(theory.fan(0.9 * theory.speed))
+    grid = fixed_grid(PLATE.thickness, 150e-9, h)
+    coarse = simulate(PLATE, laws, "Li", ion, drive, Charge(CHARGE), mesh=grid)
+    assert not coarse.resolved
+    assert coarse.stats.estimated_error == {}
+    assert coarse.stats.undershoot < -0.1  # it had to invent ions
+    assert abs(coarse.plateau / truth - 1) > wrong
+    check_balances(coarse)  # wrong, and still conservative
+    adaptive = replace_lithium(ion, "voltage" if isinstance(drive, Voltage) else "current")
+    assert adaptive.resolved
+    assert adaptive.plateau == pytest.approx(truth, rel=0.01)
+
+
+PROBLEMS = [(ion, drive) for ion in FOREIGN for drive in ("voltage", "current")]
+
+
+@pytest.mark.parametrize(("ion", "drive"), PROBLEMS)
+def test_the_estimated_error_covers_the_true_one(ion, drive):
+    """Against a run asked for 1e-4: the true error is below rtol and near the largest estimate."""
+    run, reference = replace_lithium(ion, drive), replace_lithium(ion, drive, 1e-4)
+    true = npp._difference(run, reference)
+    estimated = run.stats.estimated_error
+    assert set(estimated) == {"profile", "plateau", "front", "drive"}
+    # the reference errs as well, by at most its own tolerance
+    for name, value in true.items():
+        # two meshes may agree by luck: 3 times the estimate was the worst of 100 random problems
+        assert value < 4 * max(estimated.values()) + 1e-4, name
+        assert value < run.rtol + 1e-4, name
+    assert reference.stats.cells > run.stats.cells
+
+
+def test_the_estimated_error_is_right_on_the_whole():
+    """The geometric mean of true over estimated error is within a factor of two of one."""
+    ratios = []
+    for ion, drive in PROBLEMS:
+        run, reference = replace_lithium(ion, drive), replace_lithium(ion, drive, 1e-4)
+        true = max(npp._difference(run, reference).values())
+        ratios.append(true / max(run.stats.estimated_error.values()))
+    assert 0.5 < np.exp(np.mean(np.log(ratios))) < 2
+
+
+def test_rtol_buys_accuracy():
+    """Each tenth of rtol brings the profile closer to the logistic wave."""
+    m, decay, depth, missed = 0.1, 2e-9, 40e-9, []
+    v = m * D_BULK / decay
+    for rtol in (1e-1, 1e-2, 1e-3):
+        run = simulate(
+            Glass(1e-6, N, 1.0, T),
+            {"Li": D_BULK, "K": m * D_BULK},
+            "Li",
+            "K",
+            CurrentDensity(e * N * v),
+            Charge(e * N * depth),
+            rtol=rtol,
+        )
+
+        def logistic(x):
+            return 1 / (1 + np.exp(-np.clip((1 - m) * (x - depth) / decay, -300, 300)))
+
+        exact = average(logistic, run.nodes)
+        missed.append(np.abs(run.fraction["Li"] - exact) @ np.diff(run.nodes) / depth)
+        assert missed[-1] < 2 * rtol
+    assert missed[2] < 0.3 * missed[0]  # 1e-1 is met by the first two meshes anyway
+
+
+@pytest.mark.xfail(
+    reason="with no plateau its estimate stays above 1e-4 although the profile is exact to 3e-6",
+    raises=SimulationError,
+)
+def test_a_front_without_a_plateau_reaches_one_in_ten_thousand():
+    """The logistic wave, 2 nm wide after 40 nm, asked for at rtol = 1e-4."""
+    simulate(
+        Glass(1e-6, N, 1.0, T),
+        {"Li": D_BULK, "K": 0.1 * D_BULK},
+        "Li",
+        "K",
+        CurrentDensity(e * N * 0.1 * D_BULK / 2e-9),
+        Charge(e * N * 40e-9),
+        rtol=1e-4,
+    )
+
+
+def test_a_run_on_one_mesh_is_never_called_resolved():
+    """Without a second mesh nothing is known about the error, however fine the mesh."""
+    laws = {"Li": D_LI, "K": FOREIGN["K"]}
+    run = simulate(PLATE, laws, "Li", "K", Voltage(10.0), Charge(CHARGE), mesh=300)
+    assert run.stats.cells == 300 and run.stats.estimated_error == {}
+    assert not run.resolved
+    assert run.plateau == pytest.approx(replace_lithium("K").plateau, rel=2e-3)
+
+
+# --- failure ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"drive": Voltage([1.0, 1.0], [0.0, 10.0])}, r"charge asked for was not reached"),
+        ({"drive": Voltage(1e6)}, r"time step collapsed"),
+        ({"ions": {"Li": D_BULK, "K": 1e-16}, "until": Charge(300.0)}, r"simulate"),
+    ],
+    ids=["record ends", "a million volts", "foreign ion at the back"],
+)
+def test_what_cannot_be_simulated_raises_and_says_where_it_stopped(arguments, said):
+    """No curve comes back: the text gives time, charge and reason."""
+    with pytest.raises(SimulationError, match=said) as caught:
+        changed(**arguments)
+    assert " s and " in str(caught.value) and "C/m^2" in str(caught.value)
