@@ -137,7 +137,7 @@ def _split(path: Path, lines: list[str], start: int, sep: str, columns: int) -> 
     for line, cells in rows:
         if len(cells) != columns + len(tail) or cells[columns:] != tail:
             _fail(
-                path, line, f"{columns} columns as in the other lines", f"{len(cells) - len(tail)}"
+                path, line, f"{columns} columns as in the header", f"{len(cells) - len(tail)}"
             )
     return [(line, cells[:columns]) for line, cells in rows]
 
