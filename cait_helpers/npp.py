@@ -79,7 +79,7 @@ class Series:
     def __init__(self, value: float | ArrayLike, time: ArrayLike | None = None) -> None:
         name = type(self).__name__
         if time is None:
-            value = require(name, value, np.nextafter(0, 1), np.inf, self.unit)
+            value = require(name, value, 1e-30, 1e30, self.unit)
         else:
             value, time = np.array(value, dtype=float), np.array(time, dtype=float)
             if time.ndim != 1 or time.shape != value.shape or time.size < 2:
@@ -267,8 +267,9 @@ def _log_table(D: Callable, points: int = 2048) -> NDArray[np.float64]:
     p = np.linspace(0.0, 1.0, points + 1)
     # Flat below the fractions that rtol can tell from zero, where laws like eqn (2) have an
     # infinite slope.
-    values = np.asarray(D(np.minimum(np.hypot(p**4, _FLOOR), 1.0)), dtype=float)
-    if values.shape != p.shape or not np.all((values > 0) & np.isfinite(values)):
+    fractions = np.minimum(np.hypot(p**4, _FLOOR), 1.0)
+    values = np.broadcast_to(np.asarray(D(fractions), dtype=float), p.shape)
+    if not np.all((values > 0) & np.isfinite(values)):
         raise ValueError("ions: a diffusivity must be positive and finite for fractions in (0, 1]")
     return np.stack([np.log(values), CubicSpline(p, np.log(values))(p, 1)], axis=1)
 
@@ -287,7 +288,7 @@ def _tables(laws: list[float | Callable], unit: float) -> NDArray[np.float64]:
 
 
 def _at(D: float | Callable, fraction: float) -> float:
-    return float(D(np.array([fraction]))[0]) if callable(D) else float(D)
+    return float(np.ravel(D(np.array([fraction])))[0]) if callable(D) else float(D)
 
 
 @dataclass(frozen=True)
@@ -509,10 +510,10 @@ def _difference(coarse: Run, fine: Run) -> dict[str, float]:
     }
     if coarse.front_depth > 0 and fine.front_depth > 0:
         difference["front"] = abs(coarse.front_depth / fine.front_depth - 1)
-        # The native ions left behind the front, from the cells themselves: exact on any mesh.
+        # The native ions left behind the front, from the cells themselves.
         behind = np.array([0.2, 0.9]) * fine.front_depth
         left = [
-            np.diff(np.interp(behind, run.nodes, run._cumulative(run.native)))[0]
+            float(np.diff(PchipInterpolator(run.nodes, run._cumulative(run.native))(behind))[0])
             for run in (coarse, fine)
         ]
         enough = max(left[1], 0.01 * (behind[1] - behind[0]))  # below 1 % no one sees the ions
