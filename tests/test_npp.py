@@ -634,7 +634,7 @@ def test_rtol_buys_accuracy():
 
 def test_an_accuracy_that_cannot_be_shown_is_refused():
     """The logistic wave at rtol = 1e-4: the few ions of its tail converge too slowly."""
-    with pytest.raises(SimulationError, match="did not reach rtol = 0.0001"):
+    with pytest.raises(SimulationError, match=r"did not reach rtol = 0\.0001"):
         simulate(
             Glass(1e-6, N, 1.0, T),
             {"Li": D_BULK, "K": 0.1 * D_BULK},
