@@ -9,7 +9,8 @@ other length, to one conservation law,
 
 Its drift limit depends on xi = x N / (integral of J dt) alone: y(xi) minimises t(y) - xi y, which
 is the lower convex envelope of t (Buckley-Leverett; shocks, fans and plateaus come out of it).
-The derivation is the book's own; eqn numbers refer to doi 10.1039/d4cp00262h.
+The derivation is the book's own; eqn numbers refer to doi 10.1039/d4cp00262h. Every function raises
+a ValueError for a value out of range.
 """
 
 from __future__ import annotations
@@ -17,40 +18,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.constants import e, k
 from scipy.interpolate import CubicHermiteSpline
+from scipy.special import expit
 
-from .checks import require as number
-from .checks import require_all as within
-from .landscape import SMALLEST, log_slope
+from .checks import LARGEST, POSITIVE, require, require_all
+from .landscape import SMALLEST, Law, log_slope, tabulated_diffusivity
 
 Array = NDArray[np.float64]
-Law = Callable[[ArrayLike], ArrayLike]
-
-
-@dataclass(frozen=True)
-class _Constant:
-    D: float
-
-    def __call__(self, fraction: ArrayLike) -> Array:
-        return np.full(np.shape(fraction), self.D)
-
-    def log_slope(self, fraction: ArrayLike) -> Array:
-        return np.zeros(np.shape(fraction))
 
 
 def _law(name: str, D: float | Law) -> Law:
-    return D if callable(D) else _Constant(number(name, D, 1e-60, 1e6, "m^2/s"))
+    if callable(D):
+        return D
+    D = require(name, D, 1e-60, 1e6, "m^2/s")
+    return tabulated_diffusivity([0.0, 1.0], [D, D])
 
 
 def _coefficients(
     fraction: ArrayLike, D_native: float | Law, D_foreign: float | Law
 ) -> tuple[Array, Array, Array]:
-    y = within("fraction", fraction, 0.0, 1.0)
+    y = require_all("fraction", fraction, 0.0, 1.0)
     native = np.asarray(_law("D_native", D_native)(y), dtype=float)
     foreign = np.asarray(_law("D_foreign", D_foreign)(1 - y), dtype=float)
     return y, native, foreign
@@ -65,11 +58,6 @@ def transference(fraction: ArrayLike, D_native: float | Law, D_foreign: float | 
         Native ions as a fraction y of their bulk density (1), 0 to 1.
     D_native, D_foreign : float or callable
         Diffusion coefficients (m^2/s); a callable takes the fraction of its own ion.
-
-    Raises
-    ------
-    ValueError
-        If a value is out of range.
     """
     y, native, foreign = _coefficients(fraction, D_native, D_foreign)
     return native * y / (native * y + foreign * (1 - y))
@@ -82,6 +70,28 @@ def interdiffusivity(fraction: ArrayLike, D_native: float | Law, D_foreign: floa
     """
     y, native, foreign = _coefficients(fraction, D_native, D_foreign)
     return native * foreign / (native * y + foreign * (1 - y))
+
+
+def _ratio(D_native: Law, D_foreign: Law, fraction: Array) -> tuple[Array, Array]:
+    """r = D_native/D_foreign and d ln r / d ln y."""
+    y, other = np.maximum(fraction, SMALLEST), np.maximum(1 - fraction, SMALLEST)
+    r = np.asarray(D_native(y), dtype=float) / np.asarray(D_foreign(other))
+    return r, log_slope(D_native, y) + log_slope(D_foreign, other) * y / other
+
+
+def _nodes() -> Array:
+    """Fractions from 0 to 1, fine at both ends (at 1 not finer than rounding of t(y) allows)."""
+    ends = np.geomspace(SMALLEST, 1e-3, 400)
+    return np.unique(
+        np.concatenate([[0.0], ends, np.linspace(1e-3, 1.0, 2000), 1 - ends[ends > 1e-6]])
+    )
+
+
+def _gauss(low: Array, high: Array, points: int) -> tuple[Array, Array]:
+    """Nodes and weights of Gauss and Legendre in each interval, both with a last axis more."""
+    node, weight = np.polynomial.legendre.leggauss(points)
+    half = 0.5 * (high - low)[..., None]
+    return low[..., None] + half * (1 + node), half * weight
 
 
 def _bisect(below: Callable[[Array], Array], low: Array, high: Array) -> Array:
@@ -136,11 +146,7 @@ class Front:
     # alone; t = y r / S. The front moves at s = 1/S(plateau), the lowest S there is.
 
     def _ratio(self, y: Array) -> tuple[Array, Array]:
-        """r and d ln r / d ln y."""
-        y = np.maximum(y, SMALLEST)
-        other = np.maximum(1 - y, SMALLEST)
-        r = np.asarray(self.D_native(y), dtype=float) / np.asarray(self.D_foreign(other))
-        return r, log_slope(self.D_native, y) + log_slope(self.D_foreign, other) * y / other
+        return _ratio(self.D_native, self.D_foreign, y)
 
     def _speed_of(self, y: Array) -> Array:
         """dt/dy: the speed (J/N) at which a fraction travels in a fan."""
@@ -148,60 +154,51 @@ class Front:
         return r * (1 + (1 - y) * slope) / (y * r + 1 - y) ** 2
 
     @cached_property
-    def _envelope(self) -> tuple[Array, Array, Array]:
-        """Nodes y, the indices of the hull's vertices among them, the slopes between these."""
+    def _envelope(self) -> tuple[Array, Array, Array, list[int]]:
+        """Nodes y, the hull's vertices among them, its slopes, and which edges are inner jumps."""
         y = np.unique(np.append(_nodes(), self.plateau))
-        for refinements in (2, 1, 0):
+        for refined in (False, True):
             t = y * self._ratio(y)[0]
             t = t / (t + 1 - y)
             hull = np.array(_lower_hull(y, t))
             slopes = np.diff(t[hull]) / np.diff(y[hull])
-            jumps = np.flatnonzero(np.diff(hull) > 1)
-            # Pin the ends of shocks inside the fan down; the leading one is exact already.
+            jumps = [
+                j
+                for j, (a, b) in enumerate(pairwise(hull))
+                if b > a + 1
+                and y[b] <= self.plateau
+                and y[b] - y[a] > 1e-6  # less is rounding of t
+                # Straight stretches of t are hull edges as well, but nothing jumps there.
+                and np.ptp(self._speed_of(y[a : b + 1])) > 1e-9
+            ]
+            # Pin the ends of inner jumps down; the leading one is exact already.
             ends = [i for j in jumps for i in hull[j : j + 2] if 0 < y[i] < self.plateau]
-            if refinements == 0 or not ends or len(ends) > 20:
+            if refined or not ends:
                 break
-            fine = [np.linspace(y[i - 1], y[i + 1], 101) for i in ends]
+            fine = [np.linspace(y[i - 1], y[i + 1], 5001) for i in ends]
             y = np.unique(np.concatenate([y, *fine]))
-        return y, hull, slopes
+        return y, hull, slopes, jumps
 
     @cached_property
     def shocks(self) -> tuple[tuple[float, float, float], ...]:
         """Every jump, the leading one last: (speed in J/N, fraction behind, fraction ahead)."""
-        y, hull, slopes = self._envelope
-        found = [
-            (float(slopes[j]), float(y[hull[j]]), float(y[hull[j + 1]]))
-            for j in np.flatnonzero(np.diff(hull) > 1)
-            if y[hull[j + 1]] <= self.plateau
-            and y[hull[j + 1]] - y[hull[j]] > 1e-6  # less is rounding of t
-            # Straight stretches of t are hull edges as well, but nothing jumps there.
-            and np.ptp(self._speed_of(y[hull[j] : hull[j + 1] + 1])) > 1e-9
-        ]
+        y, hull, slopes, jumps = self._envelope
+        found = [tuple(map(float, (slopes[j], y[hull[j]], y[hull[j + 1]]))) for j in jumps]
         if self.kind != "rarefaction":
             found.append((self.speed, self.plateau, 1.0))
         return tuple(found)
 
     def fan(self, xi: ArrayLike) -> Array:
-        """Fraction of the native ion in the drift limit.
+        """Fraction y of the native ion in the drift limit: the fan, and 1 ahead of the front.
 
         Parameters
         ----------
         xi : array_like, any shape
             Depth over the depth J time/N that the passed charge would fill with foreign ions (1),
             not negative. At the very front, xi = ``speed``, the value is the plateau.
-
-        Returns
-        -------
-        ndarray, shape of ``xi``
-            Fraction y (1): the fan behind the front, 1 ahead of it.
-
-        Raises
-        ------
-        ValueError
-            If ``xi`` is negative or not finite.
         """
-        xi = within("xi", xi, 0.0, np.finfo(float).max)
-        y, hull, slopes = self._envelope
+        xi = require_all("xi", xi, 0.0, LARGEST)
+        y, hull, slopes, _ = self._envelope
         last = int(np.searchsorted(y[hull], self.plateau))
         vertex = hull[np.minimum(np.searchsorted(slopes, xi), last)]
         low, high = y[np.maximum(vertex - 1, 0)], y[np.minimum(vertex + 1, y.size - 1)]
@@ -211,13 +208,11 @@ class Front:
 
     def depth(self, charge_per_area: ArrayLike, ion_density: float) -> Array:
         """Depth of the front (m) after a charge (C/m^2), at the bulk ion density (m^-3)."""
-        charge = within("charge_per_area", charge_per_area, 0.0, 1e9)
-        return self.speed * charge / (e * number("ion_density", ion_density, 1e20, 1e32, "m^-3"))
+        charge = require_all("charge_per_area", charge_per_area, 0.0, 1e9)
+        return self.speed * charge / (e * require("ion_density", ion_density, 1e20, 1e32, "m^-3"))
 
     def profile(self, x: ArrayLike, charge_per_area: float, ion_density: float) -> Array:
-        """Fraction of the native ion against depth after a charge, in the drift limit.
-
-        How the charge was spread over time has no influence.
+        """Fraction of the native ion in the drift limit, however the charge was spread over time.
 
         Parameters
         ----------
@@ -227,41 +222,26 @@ class Front:
             Charge that has passed (C/m^2), above zero.
         ion_density : float
             Bulk density N of the native ion (m^-3).
-
-        Raises
-        ------
-        ValueError
-            If a value is out of range.
         """
-        charge = number("charge_per_area", charge_per_area, 1e-9, 1e9, "C/m^2")
-        density = number("ion_density", ion_density, 1e20, 1e32, "m^-3")
-        return self.fan(within("x", x, 0.0, 1e3) * e * density / charge)
+        charge = require("charge_per_area", charge_per_area, 1e-9, 1e9, "C/m^2")
+        density = require("ion_density", ion_density, 1e20, 1e32, "m^-3")
+        return self.fan(require_all("x", x, 0.0, 1e3) * e * density / charge)
 
     def width(self, flux_per_N: float) -> float:
         """Distance (m) over which the front decays towards the bulk by a factor of e.
 
         (D_foreign/v) / (1 - D_foreign/(D_native s)) with v = s J/N the speed of the front and
         both coefficients ahead of it: for constant coefficients the scale of the logistic wave.
-
-        Parameters
-        ----------
-        flux_per_N : float
-            J/N (m/s), the current density over e N.
-
-        Raises
-        ------
-        ValueError
-            If there is no sharp front, or the value is out of range.
+        ``flux_per_N`` is J/N (m/s); a ValueError says if there is no sharp front.
         """
         flux = self._flux(flux_per_N)
         r = float(self._ratio(np.asarray(1.0))[0])
-        D = float(np.asarray(self.D_native(1.0)))
-        return D / (flux * self.speed * (r - 1 / self.speed))
+        return float(self.D_native(1.0)) / (flux * (self.speed * r - 1))
 
     def _flux(self, flux_per_N: float) -> float:
         if self.kind == "rarefaction":
             raise ValueError("the foreign ion is not slower than the native one: no sharp front")
-        return number("flux_per_N", flux_per_N, 1e-40, 1e10, "m/s")
+        return require("flux_per_N", flux_per_N, 1e-40, 1e10, "m/s")
 
     def wave(self, x: ArrayLike, flux_per_N: float) -> Array:
         """Travelling wave: the finite width that diffusion gives to the leading front.
@@ -281,58 +261,39 @@ class Front:
         Returns
         -------
         ndarray, shape of ``x``
-            Fraction y (1), accurate to about 1e-8.
-
-        Raises
-        ------
-        ValueError
-            If there is no sharp front, or a value is out of range.
+            Fraction y (1), accurate to about 1e-8; a ValueError if there is no sharp front.
         """
         flux = self._flux(flux_per_N)
-        z_of_x, slope, tail = self._wave
-        scaled = within("x", x, -1e200, 1e200) * flux
+        z_of_x, tail = self._wave
+        scaled = require_all("x", x, -1e200, 1e200) * flux
         left, right = z_of_x.x[0], z_of_x.x[-1]
-        z = z_of_x(np.clip(scaled, left, right))  # at the right end 1 - y is 1e-13
-        beyond = np.maximum(left - scaled, 0)  # towards the plateau
-        if self.kind == "wave":
-            z = z - slope * beyond
-        rise = 1 / (1 + np.exp(-z))
-        if self.kind == "shock":
-            rise = rise / (1 + beyond * tail)
+        rise = expit(z_of_x(np.clip(scaled, left, right)))  # at the right end 1 - y is 1e-13
+        rise = rise / (1 + np.maximum(left - scaled, 0) * tail)
         return self.plateau + (1 - self.plateau) * rise
 
     @cached_property
-    def _wave(self) -> tuple[CubicHermiteSpline, float, float]:
-        """z = logit of the rise against x J/N; behind its range dz/dx and the scale of the tail."""
-        step = 0.02
-        z = np.arange(-16.0 if self.kind == "shock" else -30.0, 30.0 + step / 2, step)
-        node, weight = np.polynomial.legendre.leggauss(6)
-        within_step = 0.5 * step * self._dx_dz(z[:-1, None] + 0.5 * step * (1 + node)) @ weight
-        x = np.concatenate([[0.0], np.cumsum(within_step)])
-        x -= x[np.argmin(np.abs(z))]
-        slope = 1 / self._dx_dz(z)
-        # dx/dy = K/(y - plateau)^2 at the plateau: the rise goes like 1/x there.
-        tail = float(slope[0] * (1 - 1 / (1 + np.exp(-z[0]))))
-        return CubicHermiteSpline(x, z, slope), float(slope[0]), tail
+    def _wave(self) -> tuple[CubicHermiteSpline, float]:
+        """z = logit of the rise against x J/N, and the scale of the tail behind its range."""
+        # A plateau's rise goes like 1/x: the tail takes over long before rounding does.
+        z = np.arange(-16.0 if self.kind == "shock" else -30.0, 30.01, 0.02)
+        node, weight = _gauss(z[:-1], z[1:], 6)
+        x = np.append(0.0, np.cumsum(np.sum(weight * self._dx_dz(node), axis=-1)))
+        slope = self._dx_dz(z)
+        tail = (1 - expit(z[0])) / slope[0]
+        return CubicHermiteSpline(x - x[np.argmin(np.abs(z))], z, 1 / slope), float(tail)
 
     def _dx_dz(self, z: Array) -> Array:
-        p = 1 / (1 + np.exp(-z))
-        gap = 1 - self.plateau
-        y = np.minimum(self.plateau + gap * p, 1.0)
-        r = self._ratio(y)[0]
-        if self.kind == "wave":
-            excess = y * (r - 1)  # S - S(plateau), divided below by p
-            return np.asarray(self.D_native(np.maximum(y, SMALLEST))) * p / excess
-        excess = y * r - self.plateau * self.ratio - gap * p
+        p = expit(z)
+        rise = (1 - self.plateau) * p
+        y = np.minimum(self.plateau + rise, 1.0)
+        excess = y * self._ratio(y)[0] - self.plateau * self.ratio - rise  # S - S(plateau)
         # The double root at the plateau: integrate dS/dy instead of taking a small difference.
-        close = gap * p < 0.01 * self.plateau
+        close = rise < 0.01 * self.plateau
         if close.any():
-            node, weight = np.polynomial.legendre.leggauss(8)
-            rise = gap * p[close]
-            inner = self.plateau + 0.5 * rise[:, None] * (1 + node)
-            ratio, slope = self._ratio(inner)
-            excess[close] = 0.5 * rise * ((ratio * (1 + slope) - 1) @ weight)
-        return np.asarray(self.D_native(y)) * p / (self.speed * excess)
+            node, weight = _gauss(np.full(close.sum(), self.plateau), y[close], 8)
+            ratio, slope = self._ratio(node)
+            excess[close] = np.sum(weight * (ratio * (1 + slope) - 1), axis=-1)
+        return np.asarray(self.D_native(np.maximum(y, SMALLEST))) * p / (self.speed * excess)
 
     @cached_property
     def resistance(self) -> float:
@@ -341,34 +302,16 @@ class Front:
         The fan depends on depth over front depth alone, so this is one number, the mean of
         D_native(1) / (D_native y + D_foreign (1 - y)) over the fan.
         """
-        # Gauss-Legendre in ln(xi), where the fan is smooth, between its jumps and its start.
+        # In ln(xi), where the fan is smooth, between its jumps and its start.
         breaks = np.array([float(self._speed_of(np.asarray(0.0))), *(s[0] for s in self.shocks)])
         breaks = -np.log(np.clip(breaks / self.speed, np.exp(-40.0), 1.0))
         edges = np.unique(np.append(np.linspace(0.0, 40.0, 81), breaks))
-        node, weight = np.polynomial.legendre.leggauss(12)
-        half = 0.5 * np.diff(edges)[:, None]
-        decay = np.exp(-(edges[:-1, None] + half * (1 + node)))
-        y = self.fan(self.speed * decay)
-        return float(np.sum(half * weight * decay * self._resistivity(y)))
-
-    @property
-    def sheet_resistance(self) -> float:
-        """The same with the plateau's composition all through the replaced zone (1)."""
-        return float(self._resistivity(np.asarray(self.plateau)))
-
-    def _resistivity(self, y: Array) -> Array:
-        D_bulk = float(np.asarray(self.D_native(1.0)))
+        node, weight = _gauss(edges[:-1], edges[1:], 12)
+        y = self.fan(self.speed * np.exp(-node))
         native = np.asarray(self.D_native(np.maximum(y, SMALLEST)), dtype=float)
         foreign = np.asarray(self.D_foreign(np.maximum(1 - y, SMALLEST)), dtype=float)
-        return D_bulk / (native * y + foreign * (1 - y))
-
-
-def _nodes() -> Array:
-    """Fractions from 0 to 1, fine at both ends (at 1 not finer than rounding of t(y) allows)."""
-    ends = np.geomspace(SMALLEST, 1e-3, 400)
-    return np.unique(
-        np.concatenate([[0.0], ends, np.linspace(1e-3, 1.0, 2000), 1 - ends[ends > 1e-6]])
-    )
+        mean = np.sum(weight * np.exp(-node) / (native * y + foreign * (1 - y)))
+        return float(self.D_native(1.0)) * float(mean)
 
 
 def front(D_native: float | Law, D_foreign: float | Law) -> Front:
@@ -387,37 +330,28 @@ def front(D_native: float | Law, D_foreign: float | Law) -> Front:
     Returns
     -------
     Front
-
-    Raises
-    ------
-    ValueError
-        If a coefficient is not positive and finite.
     """
     native, foreign = _law("D_native", D_native), _law("D_foreign", D_foreign)
     y = _nodes()[1:]
-    for name, law, at in (("D_native", native, y), ("D_foreign", foreign, y)):
-        values = np.asarray(law(at), dtype=float)
-        bad = ~(np.isfinite(values) & (values > 0))
-        if values.shape != at.shape or bad.any():
+    for name, law in (("D_native", native), ("D_foreign", foreign)):
+        values = np.asarray(law(y), dtype=float)
+        if values.shape != y.shape or not np.all(np.isfinite(values) & (values > 0)):
             raise ValueError(f"{name} must map an array of fractions to positive values in m^2/s")
-    draft = Front(native, foreign, "rarefaction", 1.0, 1.0, 1.0)
 
-    def rising(v: Array) -> Array:  # d/dy of y (1 - r)
-        r, slope = draft._ratio(v)
+    def rising(v: Array) -> Array:  # y (1 - r)
+        r, slope = _ratio(native, foreign, v)
         return r * (1 + slope) <= 1
 
-    gain = np.append(0.0, y * (1 - draft._ratio(y)[0]))
     y = np.append(0.0, y)
+    gain = y * (1 - _ratio(native, foreign, y)[0])
     best = int(np.flatnonzero(gain >= gain.max() - 1e-15)[-1])
-    if best == 0:
-        return Front(native, foreign, "wave", 0.0, 1.0, float(draft._ratio(y[:1])[0][0]))
-    low, high = y[best - 1 : best + 1] if best == y.size - 1 else y[[best - 1, best + 1]]
-    plateau = float(_bisect(rising, np.asarray(low), np.asarray(high)))
+    around = y[best - 1 : best + 2]
+    plateau = float(_bisect(rising, around[0], around[-1])) if best > 0 else 0.0
     if plateau >= 1 - 1e-9:
         plateau = 1.0
-    ratio = float(draft._ratio(np.asarray(plateau))[0])
+    ratio = float(_ratio(native, foreign, np.asarray(plateau))[0])
     speed = 1 / (plateau * ratio + 1 - plateau)
-    kind = "rarefaction" if plateau == 1 else "shock"
+    kind = {0.0: "wave", 1.0: "rarefaction"}.get(plateau, "shock")
     return Front(native, foreign, kind, plateau, speed, ratio)
 
 
@@ -428,14 +362,13 @@ def potentiostatic_depth(
     thickness: float,
     ion_density: float,
     temperature: float,
-    zone: Literal["fan", "sheet"] = "fan",
 ) -> tuple[Array, Array]:
     """Depth of the front and current density under a constant voltage.
 
     The glass is a bulk of thickness L - d in series with a replaced zone of depth d whose
     resistivity is R times the bulk's: j = sigma_bulk U / (L - d + R d), and so
     L d + (R - 1) d^2/2 = s sigma_bulk U time/(e N): d grows like time, then like its square root.
-    Exact in the drift limit (zone="fan"); it leaves out diffusion potentials, of the order of kT/e.
+    Exact in the drift limit; it leaves out diffusion potentials, of the order of kT/e.
 
     Parameters
     ----------
@@ -450,34 +383,24 @@ def potentiostatic_depth(
         Bulk density N of the native ion (m^-3).
     temperature : float
         Temperature (K).
-    zone : {"fan", "sheet"}
-        R as the mean over the fan, or that of the plateau's composition throughout.
 
     Returns
     -------
     depth, current_density : ndarray, shape of ``time``
-        In m and A/m^2.
-
-    Raises
-    ------
-    ValueError
-        If a value is out of range, or the front would have passed through the glass.
+        In m and A/m^2; a ValueError if the front would have passed through the glass.
     """
-    time = within("time", time, 0.0, 1e15)
-    voltage = number("voltage", voltage, 1e-6, 1e6, "V")
-    thickness = number("thickness", thickness, 1e-9, 1.0, "m")
-    ion_density = number("ion_density", ion_density, 1e20, 1e32, "m^-3")
-    kT = k * number("temperature", temperature, 100.0, 2000.0, "K")
-    if zone not in ("fan", "sheet"):
-        raise ValueError(f"zone = {zone!r} is neither 'fan' nor 'sheet'")
-    resistance = front.resistance if zone == "fan" else front.sheet_resistance
-    conductivity = e**2 * ion_density * float(np.asarray(front.D_native(1.0))) / kT
+    time = require_all("time", time, 0.0, 1e15)
+    voltage = require("voltage", voltage, 1e-6, 1e6, "V")
+    thickness = require("thickness", thickness, 1e-9, 1.0, "m")
+    ion_density = require("ion_density", ion_density, 1e20, 1e32, "m^-3")
+    kT = k * require("temperature", temperature, 100.0, 2000.0, "K")
+    conductivity = e**2 * ion_density * float(front.D_native(1.0)) / kT
     area = front.speed * conductivity * voltage * time / (e * ion_density)
-    inside = thickness**2 + 2 * (resistance - 1) * area
+    inside = thickness**2 + 2 * (front.resistance - 1) * area
     depth = 2 * area / (thickness + np.sqrt(np.maximum(inside, 0)))
     if np.any(inside < 0) or np.any(depth > thickness):
         raise ValueError(f"time = {time.max():g} s: the front has passed through the glass")
-    current = conductivity * voltage / (thickness + (resistance - 1) * depth)
+    current = conductivity * voltage / (thickness + (front.resistance - 1) * depth)
     return depth, current
 
 
@@ -517,19 +440,13 @@ def foreign_diffusivity_from_zones(
         If a value has the wrong sign, n_replaced is not below n_bulk, or the denominator is not
         positive: then no field in the replaced zone carries the flux of the bulk.
     """
-    largest = np.finfo(float).max
-    D_B, D_F, D_D, n_B = (
-        within(name, value, np.nextafter(0, 1), largest)
-        for name, value in (
-            ("D_bulk", D_bulk),
-            ("D_front", D_front),
-            ("D_replaced", D_replaced),
-            ("n_bulk", n_bulk),
-        )
-    )
-    n_D = within("n_replaced", n_replaced, 0.0, largest)
-    E_B = within("field_bulk", field_bulk, -largest, -np.nextafter(0, 1))
-    slope = within("gradient", gradient, 0.0, largest)
+    D_B = require_all("D_bulk", D_bulk, *POSITIVE)
+    D_F = require_all("D_front", D_front, *POSITIVE)
+    D_D = require_all("D_replaced", D_replaced, *POSITIVE)
+    n_B = require_all("n_bulk", n_bulk, *POSITIVE)
+    n_D = require_all("n_replaced", n_replaced, 0.0, LARGEST)
+    slope = require_all("gradient", gradient, 0.0, LARGEST)
+    E_B = require_all("field_bulk", field_bulk, -LARGEST, -POSITIVE[0])
     if np.any(n_D >= n_B):
         raise ValueError("n_replaced is not below n_bulk: nothing has been replaced")
     bracket = 4 * D_B / D_F * n_B - 4 / E_B * slope - (n_B + n_D)
@@ -558,13 +475,13 @@ def foreign_diffusivity_from_plateau(D_native: Law, plateau: ArrayLike) -> Array
     ValueError
         If no constant coefficient leaves such a plateau with this D_native.
     """
-    y = within("plateau", plateau, 1e-9, np.nextafter(1, 0))
-    D = np.asarray(_law("D_native", D_native)(y), dtype=float)
-    foreign = D * (1 + log_slope(_law("D_native", D_native), y))
+    law = _law("D_native", D_native)
+    y = require_all("plateau", plateau, 1e-9, np.nextafter(1, 0))
+    D = np.asarray(law(y), dtype=float)
+    foreign = D * (1 + log_slope(law, y))
     at = _nodes()[1:]
-    native: Any = np.asarray(_law("D_native", D_native)(at), dtype=float)
     gain = y * (1 - D / foreign)  # of the tangent: the highest, if this is the front
-    highest = (at * (1 - native / foreign[..., None])).max(axis=-1)
+    highest = np.max(at * (1 - np.asarray(law(at)) / foreign[..., None]), axis=-1)
     bad = ~((foreign > 0) & (gain > 0) & (gain >= highest - 1e-12))
     if bad.any():
         raise ValueError(

@@ -377,41 +377,37 @@ def test_the_mean_resistance_is_the_integral_over_the_fan(found):
     mean = np.mean(1 / (found.D_native(y) * y + found.D_foreign(1 - y) * (1 - y)))
     # a jump or a kink within a cell costs up to 1/cells of its height
     assert found.resistance == pytest.approx(mean, rel=5e-5)
-    # y* minimises the conductivity S: the sheet is the most resistive composition
-    assert found.resistance < found.sheet_resistance
+    # y* minimises the conductivity S: the plateau is the most resistive composition
+    p = found.plateau
+    assert found.resistance < 1 / (found.D_native(p) * p + found.D_foreign(1 - p) * (1 - p))
 
 
 def test_resistance_of_constant_coefficients_is_exact():
     """Wave: 1/m. Fan of a faster ion: (m^-2 + 2/3 (1 - m^-3))/m, from S = sqrt(r/xi)."""
     assert front(1.0, 1e-3).resistance == pytest.approx(1e3, rel=1e-12)
-    assert front(1.0, 1e-3).sheet_resistance == pytest.approx(1e3, rel=1e-12)
     # at m = 10: (0.1 * 0.1 + (2/3) 0.1/sqrt(0.1) (10^1.5 - 0.1^1.5))/10
     assert front(0.1, 1.0).resistance == pytest.approx(0.667, rel=1e-10)
 
 
 @every_front
-@pytest.mark.parametrize("zone", ["fan", "sheet"])
-def test_depth_and_current_under_constant_voltage_belong_together(found, zone):
+def test_depth_and_current_under_constant_voltage_belong_together(found):
     """d(depth)/dt = s j/(e N), Ohm's law for both zones, linear start, square-root end."""
     glass = {"voltage": 10.0, "thickness": 0.5e-3, "ion_density": 1.38e28, "temperature": 323.15}
     slow = replace(found.D_native, D_bulk=1e-19)  # the plateau depends on the ratio alone
     scaled = front(slow, 1e-19 * float(found.D_foreign(1.0)))
     assert scaled.plateau == pytest.approx(found.plateau, rel=1e-10)
-    resistance = found.resistance if zone == "fan" else found.sheet_resistance
     bulk = e**2 * 1.38e28 * 1e-19 / (k * 323.15)  # S/m
     start = glass["thickness"] / (found.speed * bulk * 10.0 / (0.5e-3 * e * 1.38e28))  # s
-    time = start * np.geomspace(1e-9, 1e-4, 26) / (found.speed * resistance * 1e-3)
+    time = start * np.geomspace(1e-9, 1e-4, 26) / (found.speed * found.resistance * 1e-3)
     h = 1e-4 * time
-    depth, current = potentiostatic_depth(scaled, time, **glass, zone=zone)
-    later, sooner = (
-        potentiostatic_depth(scaled, time + s * h, **glass, zone=zone)[0] for s in (1, -1)
-    )
+    depth, current = potentiostatic_depth(scaled, time, **glass)
+    later, sooner = (potentiostatic_depth(scaled, time + s * h, **glass)[0] for s in (1, -1))
     np.testing.assert_allclose(
         (later - sooner) / (2 * h), found.speed * current / (e * 1.38e28), rtol=1e-7
     )
-    voltage = current * (0.5e-3 - depth + resistance * depth) / bulk
+    voltage = current * (0.5e-3 - depth + found.resistance * depth) / bulk
     np.testing.assert_allclose(voltage, 10.0, rtol=1e-10)
-    none = potentiostatic_depth(scaled, 0.0, **glass, zone=zone)
+    none = potentiostatic_depth(scaled, 0.0, **glass)
     assert none[0] == 0 and none[1] == pytest.approx(bulk * 10.0 / 0.5e-3, rel=1e-12)
 
 
@@ -513,10 +509,6 @@ def test_densities_may_be_given_as_fractions():
         (lambda: foreign_diffusivity_from_plateau(PAPER, 0.0), "plateau = 0"),
         (lambda: foreign_diffusivity_from_plateau(lambda y: 1 + 0 * y, 0.2), "plateau = 0.2: no"),
         (lambda: foreign_diffusivity_from_plateau(CUT, 0.03), "plateau = 0.03: no"),
-        (
-            lambda: potentiostatic_depth(front(1.0, 0.1), 1.0, 1.0, 1.0, 1e28, 300.0, "mean"),
-            "zone = 'mean'",
-        ),
         (
             lambda: potentiostatic_depth(front(1.0, 0.1), -1.0, 1.0, 1.0, 1e28, 300.0),
             "time = -1",
