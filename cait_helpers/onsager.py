@@ -9,6 +9,10 @@ set dmu_1/dn_1 = -dmu_1/dn_2, eqn (7). Then dmu_1 = 2 (dmu_1/dn_1) dn_1 along th
 what drives a tracer. The effective coefficient belongs to the whole slope, kT/n_1, so
 L_11 = D_1,eff n_1/kT, and the tracer's to the half of it, so D_1,eff = 2 D_1*: eqns (8) and (9).
 The step that this takes for granted is the implied dmu_1/dn_1 = kT/(2 n_1).
+
+Throughout, ``L`` has the shape (k, k), in m^-1 s^-1 J^-1, and is admissible (`check_admissible`);
+``n`` has the shape (k,), number densities in m^-3 above zero; ``temperature`` in K is above zero.
+Anything else raises a ValueError.
 """
 
 from __future__ import annotations
@@ -17,37 +21,31 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.constants import e, k
 
+from .checks import LARGEST, POSITIVE, require, require_all
+
 Array = NDArray[np.float64]
 
 
-def _vector(name: str, values: ArrayLike, size: int | None = None) -> Array:
-    """A finite vector, or a ValueError that names it."""
-    array = np.asarray(values, float)
+def _vector(name: str, values: ArrayLike, size: int | None = None, low: float = -LARGEST) -> Array:
+    array = require_all(name, values, low, LARGEST)
     if array.ndim != 1 or array.size == 0 or size not in (None, array.size):
         wanted = "one value an ion" if size is None else f"{size} values, one an ion"
         raise ValueError(f"{name} has shape {array.shape}; it takes {wanted}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} = {array} has entries that are not finite")
     return array
 
 
-def _densities(n: ArrayLike, size: int | None = None) -> Array:
-    n = _vector("n", n, size)
-    if (n <= 0).any():
-        raise ValueError(f"n = {n} m^-3 has entries that are not above zero")
-    return n
+def _densities(n: ArrayLike, size: int) -> Array:
+    return _vector("n", n, size, low=POSITIVE[0])
 
 
 def _thermal_energy(temperature: float) -> float:
-    if not (np.isscalar(temperature) and 0 < temperature < np.inf):
-        raise ValueError(f"temperature = {temperature!r} K is not one number above zero")
-    return k * float(temperature)
+    return k * require("temperature", temperature, *POSITIVE, "K")
 
 
-def _pair(L: ArrayLike) -> Array:
+def _conducting(L: ArrayLike) -> Array:
     L = check_admissible(L)
-    if L.shape != (2, 2):
-        raise ValueError(f"L has shape {L.shape}; two ions are meant, (2, 2)")
+    if not L.sum() > 1e-12 * np.trace(L):
+        raise ValueError(f"L = {L.tolist()} does not conduct: no ion has a share in a current")
     return L
 
 
@@ -64,15 +62,11 @@ def check_admissible(L: ArrayLike, tolerance: float = 1e-10) -> Array:
     tolerance : float
         Largest asymmetry and negative eigenvalue of the scaled matrix taken for rounding (1).
 
-    Returns
-    -------
-    ndarray, shape (k, k)
-
     Raises
     ------
     ValueError
-        If ``L`` is not square and finite, breaks L_ij = L_ji (the entry is named), or is not
-        positive semidefinite (the entry or eigenvalue is named).
+        If ``L`` is not square and finite, breaks L_ij = L_ji, or is not positive semidefinite;
+        the entry or eigenvalue is named.
     """
     L = np.asarray(L, float)
     if L.ndim != 2 or L.shape[0] != L.shape[1] or L.size == 0:
@@ -115,19 +109,14 @@ def onsager_matrix(
     n : array_like, shape (k,)
         Number densities (m^-3), above zero.
     temperature : float
-        Temperature (K).
+        Temperature (K), above zero.
     cross : array_like, shape (k, k), or float when k = 2, optional
         Off-diagonal coefficients (m^-1 s^-1 J^-1): symmetric, zero on the diagonal.
 
     Returns
     -------
     ndarray, shape (k, k)
-        L (m^-1 s^-1 J^-1).
-
-    Raises
-    ------
-    ValueError
-        If a shape or value is out of range, or the matrix is not admissible.
+        L (m^-1 s^-1 J^-1), if it is admissible.
     """
     D = _vector("D", D)
     n = _densities(n, D.size)
@@ -158,21 +147,14 @@ def diffusivities(L: ArrayLike, n: ArrayLike, temperature: float) -> tuple[Array
     Parameters
     ----------
     L : array_like, shape (k, k)
-        Admissible Onsager coefficients (m^-1 s^-1 J^-1).
-    n : array_like, shape (k,)
-        Number densities (m^-3), above zero.
-    temperature : float
-        Temperature (K).
+        Onsager coefficients (m^-1 s^-1 J^-1).
+    n, temperature : array_like, shape (k,), and float
+        Number densities (m^-3) and temperature (K), above zero.
 
     Returns
     -------
     D_mig, D_chem : ndarray, shape (k,)
         In m^2/s. With strong coupling either may be negative.
-
-    Raises
-    ------
-    ValueError
-        If a shape or value is out of range, or ``L`` is not admissible.
     """
     L = check_admissible(L)
     n = _densities(n, len(L))
@@ -185,14 +167,9 @@ def diffusivities(L: ArrayLike, n: ArrayLike, temperature: float) -> tuple[Array
 
 
 def fick_matrix(L: ArrayLike, n: ArrayLike, temperature: float) -> Array:
-    """Matrix of the chemical flux, J_i = -sum_j D_ij dn_j/dx with D_ij = kT L_ij / n_j.
+    """Matrix of the chemical flux, J_i = -sum_j D_ij dn_j/dx with D_ij = kT L_ij / n_j (m^2/s).
 
-    Parameters, units and errors as in `diffusivities`.
-
-    Returns
-    -------
-    ndarray, shape (k, k)
-        In m^2/s; not symmetric unless the densities are equal.
+    Shape (k, k); not symmetric unless the densities are equal. Parameters as in `diffusivities`.
     """
     L = check_admissible(L)
     return _thermal_energy(temperature) * L / _densities(n, len(L))
@@ -210,21 +187,18 @@ def onsager_from_diffusivities(
     ----------
     D_mig, D_chem : array_like, shape (2,)
         Migration and chemical diffusion coefficients (m^2/s).
-    n : array_like, shape (2,)
-        Number densities (m^-3), above zero.
-    temperature : float
-        Temperature (K).
+    n, temperature : array_like, shape (2,), and float
+        Number densities (m^-3) and temperature (K), above zero.
 
     Returns
     -------
     ndarray, shape (2, 2)
-        L (m^-1 s^-1 J^-1).
+        L (m^-1 s^-1 J^-1), if it is admissible.
 
     Raises
     ------
     ValueError
-        If D_mig - D_chem differs between the ions (reciprocity), ``L`` is not admissible, or a
-        shape or value is out of range.
+        If D_mig - D_chem differs between the ions (reciprocity).
     """
     D_mig = _vector("D_mig", D_mig, 2)
     D_chem = _vector("D_chem", D_chem, 2)
@@ -241,34 +215,17 @@ def onsager_from_diffusivities(
 
 
 def conductivity(L: ArrayLike) -> float:
-    """Ionic conductivity sigma = e^2 sum_ij L_ij (S/m) of univalent cations.
-
-    ``L`` is admissible, shape (k, k), in m^-1 s^-1 J^-1; a ValueError says if it is not.
-    """
+    """Ionic conductivity sigma = e^2 sum_ij L_ij (S/m) of univalent cations."""
     return float(e**2 * check_admissible(L).sum())
 
 
 def transference(L: ArrayLike) -> Array:
     """Share of each ion in the current of a uniform sample, t_i = sum_j L_ij / sum_ij L_ij.
 
-    Parameters
-    ----------
-    L : array_like, shape (k, k)
-        Admissible Onsager coefficients (m^-1 s^-1 J^-1).
-
-    Returns
-    -------
-    ndarray, shape (k,)
-        Sums to one; a strongly coupled slow ion may have a negative share.
-
-    Raises
-    ------
-    ValueError
-        If ``L`` is not admissible or does not conduct.
+    Shape (k,), summing to one; a strongly coupled slow ion may have a negative share. ``L`` as in
+    `diffusivities`; a ValueError says if it does not conduct.
     """
-    L = check_admissible(L)
-    if not L.sum() > 1e-12 * np.trace(L):
-        raise ValueError(f"L = {L.tolist()} does not conduct, so no ion has a share in the current")
+    L = _conducting(L)
     return L.sum(axis=1) / L.sum()
 
 
@@ -279,55 +236,31 @@ def interdiffusivity(L: ArrayLike, n: ArrayLike, temperature: float) -> float:
     S = sum_ij L_ij, N = n_1 + n_2. A diagonal L gives the Nernst-Planck (Hartley) form
     D_1 D_2 N / (D_1 n_1 + D_2 n_2).
 
-    Parameters
-    ----------
-    L : array_like, shape (2, 2)
-        Admissible Onsager coefficients (m^-1 s^-1 J^-1).
-    n : array_like, shape (2,)
-        Number densities (m^-3), above zero.
-    temperature : float
-        Temperature (K).
-
-    Returns
-    -------
-    float
-        In m^2/s.
-
-    Raises
-    ------
-    ValueError
-        If a shape or value is out of range, or ``L`` is not admissible or does not conduct.
+    In m^2/s. Parameters as in `diffusivities` with k = 2; a ValueError says if ``L`` does not
+    conduct.
     """
-    L = _pair(L)
+    L = _conducting(L)
+    if L.shape != (2, 2):
+        raise ValueError(f"L has shape {L.shape}; two ions are meant, (2, 2)")
     n = _densities(n, 2)
-    if not L.sum() > 1e-12 * np.trace(L):
-        raise ValueError(f"L = {L.tolist()} does not conduct: no field can keep the glass neutral")
     determinant = L[0, 0] * L[1, 1] - L[0, 1] * L[1, 0]
     return float(_thermal_energy(temperature) * n.sum() * determinant / (L.sum() * n.prod()))
 
 
 def tracer_diffusivity(D_eff: ArrayLike) -> Array:
-    """Tracer diffusion coefficient D* = D_eff / 2 (m^2/s), eqns (8) and (9).
+    """Tracer diffusion coefficient D* = D_eff / 2 (m^2/s, any shape), eqns (8) and (9).
 
     Assumes a diagonal L, one-to-one replacement and dmu_1/dn_1 = -dmu_1/dn_2 (see the module's
     head): a statement about driving forces that makes the Haven ratio 1/2 for every glass.
-    Correlated jumps, which `lattice` computes, play no part in it. Raises ValueError unless
-    ``D_eff`` (m^2/s, any shape) is finite and not negative.
+    Correlated jumps, which `lattice` computes, play no part in it.
     """
-    D_eff = np.asarray(D_eff, float)
-    if not (np.isfinite(D_eff) & (D_eff >= 0)).all():
-        raise ValueError(f"D_eff = {D_eff} m^2/s is not finite and at least zero")
-    return D_eff / 2
+    return require_all("D_eff", D_eff, 0.0, LARGEST, "m^2/s") / 2
 
 
 def haven_ratio(D_tracer: float, D_sigma: float) -> float:
     """Haven ratio H_R = D* / D_sigma (1) from the tracer and the conductivity (m^2/s).
 
     D_sigma = sigma kT / (n e^2) is the Nernst-Einstein coefficient of the conductivity sigma.
-    Raises ValueError unless D_tracer >= 0 and D_sigma > 0.
     """
-    if not 0 <= D_tracer < np.inf:
-        raise ValueError(f"D_tracer = {D_tracer!r} m^2/s is not finite and at least zero")
-    if not 0 < D_sigma < np.inf:
-        raise ValueError(f"D_sigma = {D_sigma!r} m^2/s is not finite and above zero")
-    return float(D_tracer / D_sigma)
+    D_tracer = require("D_tracer", D_tracer, 0.0, LARGEST, "m^2/s")
+    return D_tracer / require("D_sigma", D_sigma, *POSITIVE, "m^2/s")

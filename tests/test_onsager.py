@@ -218,15 +218,15 @@ def test_coefficients_that_break_reciprocity_are_refused():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: onsager.onsager_matrix([1e-19], [0.0], T), "n = "),
+        (lambda: onsager.onsager_matrix([1e-19], [0.0], T), "n = 0 is outside"),
         (lambda: onsager.onsager_matrix([-1e-19], [1e28], T), r"L\[0, 0\]"),
         (lambda: onsager.onsager_matrix([1e-19, 1e-20], [1e28], T), r"n has shape \(1,\)"),
-        (lambda: onsager.onsager_matrix([1e-19], [1e28], 0.0), "temperature = 0.0 K"),
+        (lambda: onsager.onsager_matrix([1e-19], [1e28], 0.0), "temperature = 0 K"),
         (lambda: onsager.onsager_matrix([1e-19], [1e28], T, cross=1.0), "cross = 1.0"),
         (lambda: onsager.interdiffusivity(np.eye(3), [1e28] * 3, T), r"shape \(3, 3\)"),
         (lambda: onsager.transference(np.zeros((2, 2))), "does not conduct"),
-        (lambda: onsager.tracer_diffusivity(-1.0), "D_eff = -1.0"),
-        (lambda: onsager.haven_ratio(1e-20, 0.0), "D_sigma = 0.0"),
+        (lambda: onsager.tracer_diffusivity(-1.0), "D_eff = -1 "),
+        (lambda: onsager.haven_ratio(1e-20, 0.0), "D_sigma = 0 "),
         (lambda: onsager.haven_ratio(np.nan, 1e-20), "D_tracer = nan"),
     ],
 )
