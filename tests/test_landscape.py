@@ -144,6 +144,10 @@ def test_the_populated_gaussian_keeps_its_width_down_to_an_occupancy_of_0_8804()
     # 20 % vacancies: the cut, 0.8416 sigma above the middle, is the upper edge
     cut = (np.sqrt(2 * np.log(2)) + stats.norm.ppf(0.8)) * 0.250 / np.sqrt(8 * np.log(2))
     assert fwhm(populated_sed(PAPER, 0.8)) == pytest.approx(cut, rel=1e-10)
+    # below half filling the cut is the maximum: half of exp(-E^2/2 sigma^2) is at E^2 + 2 ln 2
+    top = stats.norm.ppf(0.3)
+    cut = (top + np.sqrt(top**2 + 2 * np.log(2))) * 0.250 / np.sqrt(8 * np.log(2))
+    assert fwhm(populated_sed(PAPER, 0.3)) == pytest.approx(cut, rel=1e-8)
 
 
 def test_the_mobile_part_is_what_lies_between_plateau_and_bulk():
