@@ -174,7 +174,7 @@ def fwhm(sed: Any) -> float:
     for inside, outside in ((above[0], above[0] - 1), (above[-1], above[-1] + 1)):
         if np.isnan(density[outside]):
             raise ValueError(
-                f"the density has not fallen to half its maximum at {energy[inside]:g} eV, the end"
+                f"the density has not fallen to half its maximum at {energy[outside]:g} eV, the end"
                 " of the window on which this SED is known: its fwhm is unknown"
             )
         ends = energy[inside], energy[outside]
@@ -243,6 +243,8 @@ def _broadened(sed: Any, temperature: float, low: float, high: float) -> Inverte
         ends.append(end)
     level = np.linspace(*ends, 2000)
     share, slope = thermal_filling(sed, level, temperature)
+    if np.isnan(share).any():
+        raise ValueError("the SED is not known at all energies: neither is its thermal filling")
     good = (share > 0) & (share < 1)
     return InvertedSed(level[good], slope[good], share[good], 1.0)
 

@@ -382,6 +382,8 @@ def test_nothing_is_known_outside_the_window():
         again(0.14)
     with pytest.raises(ValueError, match="not known"):
         activated_diffusivity(found, 1e-19, 323.15, 0.9, filling="thermal")(0.5)
+    with pytest.raises(ValueError, match="neither is its thermal filling"):
+        fermi_level(found, 0.5, 0.9, 323.15)
     with pytest.raises(ValueError, match="not known"):
         fwhm(populated_sed(found, 0.9))
     with pytest.raises(ValueError, match="its fwhm is unknown"):
