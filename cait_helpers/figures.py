@@ -116,15 +116,17 @@ def landscape_figure(fit: LandscapeFit) -> Figure:
     from .landscape import gaussian_sed
 
     count = len(fit.cases)
-    figure, axes = plt.subplots(1, count + 1, figsize=(2.7 * (count + 1), 2.8))
-    for number, ax in enumerate(axes[:-1]):
+    rows = (count + 2) // 2
+    figure, grid = plt.subplots(rows, 2, figsize=(6.4, 2.6 * rows))
+    axes = grid.ravel()
+    for number, ax in enumerate(axes[:count]):
         plot_fit(ax, fit, number, depth=140e-9)
         ax.set_title(f"{element(fit.cases[number].foreign)}$^+$")
-        ax.legend(loc="center left", fontsize="small")
-        if number:
-            ax.set_ylabel("")
-    plot_sed(axes[-1], gaussian_sed(fit.fwhm), fit.occupancy, min(run.plateau for run in fit.runs))
-    axes[-1].set(title=f"SED: {fit.fwhm * 1e3:.0f} meV", xlabel="energy / meV")
+        ax.legend(loc="center left")
+    plot_sed(axes[count], gaussian_sed(fit.fwhm), fit.occupancy, min(r.plateau for r in fit.runs))
+    axes[count].set(title=f"SED: {fit.fwhm * 1e3:.0f} meV", xlabel="energy / meV")
+    for ax in axes[count + 1 :]:
+        ax.remove()
     return figure
 
 
