@@ -18,17 +18,32 @@ from .sims import Profile, normalise
 
 Array = NDArray[np.float64]
 
-# table: (required keys, optional keys); "" is the top level
+# The keys of a case file, and what a value may be: a text, or a number from, to, in a unit.
 _KEYS = {
-    "": (("title", "profile", "ions", "glass", "run", "sims"), ("current",)),
-    "ions": (("native", "foreign", "matrix"), ()),
-    "glass": (
-        ("thickness", "ion_density", "permittivity", "temperature", "area"),
-        ("conductivity",),
-    ),
-    "run": ((), ("voltage", "current_density", "duration", "charge")),
-    "sims": (("crater_depth",), ("resolution", "background", "transient", "pulses")),
+    "title": "text",
+    "profile": "text",
+    "current": "text",
+    "ions.native": "text",
+    "ions.foreign": "text",
+    "ions.matrix": "text",
+    "glass.thickness": (5e-8, 5e-3, "m"),
+    "glass.ion_density": (1e25, 1e30, "m^-3"),
+    "glass.permittivity": (1, 200),
+    "glass.temperature": (150, 1000, "K"),
+    "glass.area": (1e-10, 1e-2, "m^2"),
+    "glass.conductivity": (1e-25, 1e3, "S/m"),
+    "run.voltage": (1e-3, 1e5, "V"),
+    "run.current_density": (1e-12, 1e3, "A/m^2"),
+    "run.duration": (1e-3, 1e10, "s"),
+    "run.charge": (1e-6, 1e6, "C/m^2"),
+    "sims.crater_depth": (1e-9, 1e-4, "m"),
+    "sims.transient": (0, 5e-5, "m"),
+    "sims.pulses": (1, 1e15),
+    "sims.resolution": "number or table",
+    "sims.background": "number or table",
 }
+_OPTIONAL = {"current", "glass.conductivity", *(key for key in _KEYS if key.startswith("run."))}
+_OPTIONAL |= {"sims.transient", "sims.pulses", "sims.resolution", "sims.background"}
 
 
 class CaseError(ValueError):
@@ -42,21 +57,21 @@ class Case:
     Attributes
     ----------
     title : str
-    path : Path
-        The case file; the names of the data files are relative to its folder.
+    path, profile_path, current_path : Path
+        The case file, the SIMS export and the recorded current (None if there is none).
     native, foreign, matrix : str
         Channel names of the SIMS export.
     glass : Glass
     area : float
         Exposed area (m^2).
+    conductivity : float or None
+        Bulk conductivity (S/m).
     drive : Voltage or CurrentDensity
         Constant; or the recorded current, if the file names one and states neither.
     until : Charge or Duration
     charge : float or None
         Charge per area that has passed (C/m^2): given, or the integral of the recorded current,
         or of a constant current density; None if only voltage and duration are known.
-    conductivity : float or None
-        Bulk conductivity (S/m).
     crater_depth, transient : float
         Depths (m).
     resolution : Resolution or None
@@ -65,8 +80,6 @@ class Case:
         Counts per cycle, of both ions or by channel.
     pulses : float or None
         Primary ion pulses per cycle; None for no dead-time correction.
-    profile_path : Path
-    current_path : Path or None
     """
 
     title: str
@@ -135,25 +148,17 @@ def read_current(path: str | Path) -> tuple[Array, Array]:
     def fail(line: int, expected: str, found: str) -> CaseError:
         return CaseError(f"{path}, line {line}: expected {expected}, found {found!r}")
 
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    lines = [*enumerate(lines, 1)]
-    while lines and not lines[-1][1].strip():
-        lines.pop()
-    while lines and lines[0][1].startswith("#"):
-        lines.pop(0)
-    header = lines[0][1] if lines else ""
-    if [cell.strip() for cell in header.split(",")] != ["time / s", "current / A"]:
-        raise fail(lines[0][0] if lines else 1, "'time / s, current / A'", header)
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").rstrip().split("\n")
+    head = next((i for i, line in enumerate(lines) if not line.startswith("#")), 0)
+    if [cell.strip() for cell in lines[head].split(",")] != ["time / s", "current / A"]:
+        raise fail(head + 1, "'time / s, current / A'", lines[head])
     rows = []
-    for line, text in lines[1:]:
-        cells = text.split(",")
+    for line, text in enumerate(lines[head + 1 :], head + 2):
         try:
-            if len(cells) != 2 or "_" in text:
-                raise ValueError
-            row = float(cells[0]), float(cells[1])
+            row = [float(cell) for cell in text.split(",")]
         except ValueError:
-            raise fail(line, "two numbers, time and current", text) from None
-        if not np.all(np.isfinite(row)):
+            row = []
+        if len(row) != 2 or not np.all(np.isfinite(row)) or "_" in text:
             raise fail(line, "two finite numbers", text)
         if not rows and row[0] != 0:
             raise fail(line, "a time that starts at 0 s", text)
@@ -161,7 +166,7 @@ def read_current(path: str | Path) -> tuple[Array, Array]:
             raise fail(line, f"a time after {rows[-1][0]:g} s", text)
         rows.append(row)
     if len(rows) < 2:
-        raise fail(lines[-1][0], "at least two lines of data", f"{len(rows)}")
+        raise fail(len(lines), "at least two lines of data", f"{len(rows)}")
     time, current = np.array(rows).T
     return time, current
 
@@ -189,138 +194,133 @@ def read_case(path: str | Path) -> Case:
         case = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CaseError(f"{path}: not a TOML file: {error}") from None
-    _check_keys(path, case)
-    ions, glass, run, sims = (case[table] for table in ("ions", "glass", "run", "sims"))
+    try:
+        return _case(path, case)
+    except CaseError:  # of the recorded current: it names its own file
+        raise
+    except ValueError as error:
+        raise CaseError(f"{path}: {error}") from error
 
-    def wrong(key: str, value: object, allowed: str) -> CaseError:
-        return CaseError(f"{path}: {key} = {value!r}; allowed is {allowed}")
 
-    def number(key: str, value: object, low: float, high: float, unit: str = "") -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise wrong(key, value, f"a number in [{low:g}, {high:g}] {unit}".rstrip())
-        hint = ""
-        if key == "glass.temperature" and value < low:
-            hint = f" (a Celsius value? {value:g} °C is {value + 273.15:g} K)"
-        try:
-            return require(key, value, low, high, unit)
-        except ValueError as error:
-            raise CaseError(f"{path}: {error}{hint}") from None
-
-    def beside(key: str) -> Path:
-        file = path.parent / case[key]
-        if not file.is_file():
-            raise wrong(key, case[key], f"a file in {path.parent}")
-        return file
-
-    texts = {"title": case["title"], "profile": case["profile"]}
-    texts |= {"current": case["current"]} if "current" in case else {}
-    texts |= {f"ions.{key}": value for key, value in ions.items()}
-    for key, value in texts.items():
-        if not isinstance(value, str) or not value.strip():
-            raise wrong(key, value, "a text that is not empty")
-    if len(set(ions.values())) < 3:
-        raise wrong("ions", ions, "three different channels")
-
-    plate = Glass(
-        thickness=number("glass.thickness", glass["thickness"], 5e-8, 5e-3, "m"),
-        ion_density=number("glass.ion_density", glass["ion_density"], 1e25, 1e30, "m^-3"),
-        permittivity=number("glass.permittivity", glass["permittivity"], 1, 200),
-        temperature=number("glass.temperature", glass["temperature"], 150, 1000, "K"),
+def _case(path: Path, case: dict[str, object]) -> Case:
+    """The case that stands in a parsed file; a ValueError names key, value and what is allowed."""
+    values = _checked(case)
+    ions, glass, run = (
+        {key.removeprefix(table): value for key, value in values.items() if key.startswith(table)}
+        for table in ("ions.", "glass.", "run.")
     )
-    area = number("glass.area", glass["area"], 1e-10, 1e-2, "m^2")
-    conductivity = glass.get("conductivity")
-    if conductivity is not None:
-        conductivity = number("glass.conductivity", conductivity, 1e-25, 1e3, "S/m")
+    if len(set(ions.values())) < 3:
+        raise _wrong("ions", ions, "three different channels")
+    crater_depth, transient = values["sims.crater_depth"], values.get("sims.transient", 0.0)
+    require("sims.transient", transient, 0, crater_depth / 2, "m")
+    files = {key: path.parent / values[key] for key in ("profile", "current") if key in values}
+    for key, file in files.items():
+        if not file.is_file():
+            raise _wrong(key, values[key], f"a file in {path.parent}")
+    area, conductivity = glass.pop("area"), glass.pop("conductivity", None)
+    series = None
+    if "current" in files:
+        time, current = read_current(files["current"])
+        series = time, current / area
 
     # the run: what is stated, else what is recorded
-    series = None
-    current_path = beside("current") if "current" in case else None
-    if current_path is not None:
-        time, current = read_current(current_path)
-        series = time, current / area
-    limits = {
-        "voltage": (1e-3, 1e5, "V"),
-        "current_density": (1e-12, 1e3, "A/m^2"),
-        "duration": (1e-3, 1e10, "s"),
-        "charge": (1e-6, 1e6, "C/m^2"),
-    }
-    run = {key: number(f"run.{key}", value, *limits[key]) for key, value in run.items()}
     for one, other in (("voltage", "current_density"), ("duration", "charge")):
         if one in run and other in run:
-            raise wrong("run", run, f"one of {one} and {other}, not both")
+            raise _wrong("run", run, f"one of {one} and {other}, not both")
         if not (one in run or other in run or series):
-            raise wrong("run", run, f"{one} or {other}, or a recorded current")
-    try:
-        charge = _charge(run, series)
-        if "voltage" in run:
-            drive = Voltage(run["voltage"])
-        elif "current_density" in run:
-            drive = CurrentDensity(run["current_density"])
-        else:
-            drive = CurrentDensity(series[1], series[0])
-        until = Duration(run["duration"]) if "duration" in run else Charge(charge)
-    except ValueError as error:
-        raise CaseError(f"{path}: {error}") from None
-
-    resolution = sims.get("resolution")
-    if resolution is not None:
-        lengths = resolution if isinstance(resolution, dict) else {"sigma": resolution}
-        known = {"sigma", "decay_up", "decay_down"}
-        if "sigma" not in lengths or not set(lengths) <= known:
-            raise wrong("sims.resolution", resolution, "a number or {sigma, decay_up, decay_down}")
-        for key, value in lengths.items():
-            number(f"sims.resolution.{key}", value, 1e-12 if key == "sigma" else 0, 1e-6, "m")
-        try:
-            resolution = Resolution(**lengths)
-        except ValueError as error:
-            raise CaseError(f"{path}: sims.resolution: {error}") from None
-    background = sims.get("background")
-    if isinstance(background, dict):
-        for ion, value in background.items():
-            if ion not in ions.values():
-                raise wrong("sims.background", background, f"by {', '.join(ions.values())}")
-            number(f"sims.background.{ion}", value, 0, 1e9, "counts")
-    elif background is not None:
-        number("sims.background", background, 0, 1e9, "counts")
-    pulses = sims.get("pulses")
-    if pulses is not None:
-        pulses = number("sims.pulses", pulses, 1, 1e15)
-    crater_depth = number("sims.crater_depth", sims["crater_depth"], 1e-9, 1e-4, "m")
-    transient = number("sims.transient", sims.get("transient", 0.0), 0, crater_depth / 2, "m")
+            raise _wrong("run", run, f"{one} or {other}, or a recorded current")
+    charge = _charge(run, series)
+    if "voltage" in run:
+        drive = Voltage(run["voltage"])
+    elif "current_density" in run:
+        drive = CurrentDensity(run["current_density"])
+    else:
+        drive = CurrentDensity(series[1], series[0])
 
     return Case(
-        title=case["title"],
+        title=values["title"],
         path=path,
         **ions,
-        glass=plate,
+        glass=Glass(**glass),
         area=area,
         drive=drive,
-        until=until,
+        until=Duration(run["duration"]) if "duration" in run else Charge(charge),
         charge=charge,
         conductivity=conductivity,
         crater_depth=crater_depth,
         transient=transient,
-        resolution=resolution,
-        background=background,
-        pulses=pulses,
-        profile_path=beside("profile"),
-        current_path=current_path,
+        resolution=_resolution(values.get("sims.resolution")),
+        background=_background(values.get("sims.background"), ions),
+        pulses=values.get("sims.pulses"),
+        profile_path=files["profile"],
+        current_path=files.get("current"),
     )
 
 
-def _check_keys(path: Path, case: dict[str, object]) -> None:
-    for table, (required, optional) in _KEYS.items():
-        found = case[table] if table else case
-        name = f"{table}." if table else ""
-        if not isinstance(found, dict):
-            raise CaseError(f"{path}: {table} = {found!r}; allowed is a table [{table}]")
-        for key in found:
-            if key not in required + optional:
-                allowed = ", ".join(required + optional)
-                raise CaseError(f"{path}: unknown key {name}{key}; allowed are {allowed}")
-        for key in required:
-            if key not in found:
-                raise CaseError(f"{path}: missing key {name}{key}")
+def _wrong(key: str, value: object, allowed: str) -> ValueError:
+    return ValueError(f"{key} = {value!r}; allowed is {allowed}")
+
+
+def _checked(case: dict[str, object]) -> dict[str, object]:
+    """The values by ``table.key``; every key known and none missing, texts and numbers checked."""
+    values = {}
+    for name, value in case.items():
+        if not any(key.startswith(f"{name}.") for key in _KEYS):
+            values[name] = value
+        elif isinstance(value, dict):
+            values |= {f"{name}.{key}": cell for key, cell in value.items()}
+        else:
+            raise _wrong(name, value, f"a table [{name}]")
+    for key in values:
+        if key not in _KEYS:
+            table = key.split(".")[0] + "."
+            there = [known for known in _KEYS if known.startswith(table)]
+            allowed = there or dict.fromkeys(known.split(".")[0] for known in _KEYS)
+            raise ValueError(f"unknown key {key}; allowed are {', '.join(allowed)}")
+    for key, kind in _KEYS.items():
+        if key not in values:
+            if key not in _OPTIONAL:
+                raise ValueError(f"missing key {key}")
+        elif kind == "text":
+            if not isinstance(values[key], str) or not values[key].strip():
+                raise _wrong(key, values[key], "a text that is not empty")
+        elif isinstance(kind, tuple):
+            values[key] = _number(key, values[key], *kind)
+    return values
+
+
+def _number(key: str, value: object, low: float, high: float, unit: str = "") -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong(key, value, f"a number in [{low:g}, {high:g}] {unit}".rstrip())
+    try:
+        return require(key, value, low, high, unit)
+    except ValueError as error:
+        if key != "glass.temperature" or value > low:
+            raise
+        hint = f"(a Celsius value? {value:g} °C is {value + 273.15:g} K)"
+        raise ValueError(f"{error} {hint}") from None
+
+
+def _resolution(value: object) -> Resolution | None:
+    if value is None:
+        return None
+    lengths = value if isinstance(value, dict) else {"sigma": value}
+    if "sigma" not in lengths or not lengths.keys() <= {"sigma", "decay_up", "decay_down"}:
+        raise _wrong("sims.resolution", value, "a number or {sigma, decay_up, decay_down}")
+    for key, length in lengths.items():
+        _number(f"sims.resolution.{key}", length, 0, 1e-6, "m")
+    try:
+        return Resolution(**lengths)
+    except ValueError as error:
+        raise ValueError(f"sims.resolution.{error}") from None
+
+
+def _background(value: object, ions: dict[str, str]) -> float | dict[str, float] | None:
+    if isinstance(value, dict):
+        if not value.keys() <= set(ions.values()):
+            raise _wrong("sims.background", value, f"by {', '.join(ions.values())}")
+        return {ion: _number(f"sims.background.{ion}", v, 0, 1e9) for ion, v in value.items()}
+    return None if value is None else _number("sims.background", value, 0, 1e9, "counts")
 
 
 def _charge(run: dict[str, float], series: tuple[Array, Array] | None) -> float | None:

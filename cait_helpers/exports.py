@@ -136,9 +136,7 @@ def _split(path: Path, lines: list[str], start: int, sep: str, columns: int) -> 
     tail = [""] if rows[0][1][columns:] == [""] else []
     for line, cells in rows:
         if len(cells) != columns + len(tail) or cells[columns:] != tail:
-            _fail(
-                path, line, f"{columns} columns as in the header", f"{len(cells) - len(tail)}"
-            )
+            _fail(path, line, f"{columns} columns as in the header", f"{len(cells) - len(tail)}")
     return [(line, cells[:columns]) for line, cells in rows]
 
 
@@ -244,21 +242,14 @@ def _plain(
     intensity = dict(zip(corrected, columns, strict=True))
     for ion, counts in intensity.items():
         _check_channel(path, rows, ion, time, counts)
-    return Recording(
-        path=path,
-        format=layout,
-        unit="counts",
-        time=dict.fromkeys(corrected, time),
-        intensity=intensity,
-        exposure=dict.fromkeys(corrected, 1.0),
-        dead_time_corrected=corrected,
-        total_time=float(_cycle_edges(time, middle=False)[-1]),
-        meta=meta,
-    )
+    times, exposure = dict.fromkeys(corrected, time), dict.fromkeys(corrected, 1.0)
+    total = float(_cycle_edges(time, middle=False)[-1])
+    return Recording(path, layout, "counts", times, intensity, exposure, corrected, total, meta)
 
 
 def _read_cameca(path: Path, lines: list[str]) -> Recording:
-    bare = [line.rstrip("; \t") for line in lines]
+    sep = "\t" if any(line.startswith("Time[s]\t") for line in lines) else ";"
+    bare = [line.rstrip(sep + " ") for line in lines]
     marks = {line: i for i, line in enumerate(bare) if line.startswith("***")}
     start, end = marks.get("*** DATA START ***"), marks.get("*** DATA END ***")
     if start is None:
@@ -268,7 +259,6 @@ def _read_cameca(path: Path, lines: list[str]) -> Recording:
     head = next((i for i in range(start, end) if bare[i].startswith("Time[s]")), None)
     if head is None:
         _fail(path, start + 1, "a header line 'Time[s];...;I[cnt/s]' in the data", "none")
-    sep = ";" if ";" in bare[head] else "\t"
 
     # a block of columns for each species; the line above names the species
     header = [cell.strip() for cell in bare[head].split(sep)]
@@ -300,20 +290,14 @@ def _read_cameca(path: Path, lines: list[str]) -> Recording:
         intensity[ion] = np.where(rate <= 1e-3, 0.0, rate)  # a zero is written as 1E-3
 
     meta, exposure, stated = _cameca_settings(path, lines, sep, labels)
-    last = max(t[-1] for t in time.values())
-    if stated and stated[1] < last - 1:  # in whole seconds
-        _fail(path, stated[0], f"at least the {last:g} s of the data", f"{stated[1]:g} s")
-    return Recording(
-        path=path,
-        format="CAMECA",
-        unit="counts/s",
-        time=time,
-        intensity=intensity,
-        exposure=exposure,
-        dead_time_corrected=dict.fromkeys(labels, None),
-        total_time=stated[1] if stated else max(_cycle_edges(t, True)[-1] for t in time.values()),
-        meta=meta,
-    )
+    total = max(float(_cycle_edges(t, middle=True)[-1]) for t in time.values())
+    if stated:
+        line, total = stated
+        last = max(t[-1] for t in time.values())
+        if total < last - 1:  # it is stated in whole seconds
+            _fail(path, line, f"at least the {last:g} s of the data", f"{total:g} s")
+    unknown = dict.fromkeys(labels)
+    return Recording(path, "CAMECA", "counts/s", time, intensity, exposure, unknown, total, meta)
 
 
 def _cameca_settings(
@@ -333,7 +317,7 @@ def _cameca_settings(
 
     meta: dict[str, object] = {}
     exposure = dict.fromkeys(labels, np.nan)
-    with_multiplier, total, columns = [], None, []
+    with_multiplier, detected, total, columns = set(), 1.0, None, []
     for line, text in enumerate(lines, 1):
         cells = [cell.strip() for cell in text.split(sep)]
         if text.startswith("***"):
@@ -343,12 +327,14 @@ def _cameca_settings(
         elif columns and cells[0] in labels and len(cells) == len(columns):
             row = dict(zip(columns, cells, strict=True))
             exposure[cells[0]] = positive(line, row["CT(s)"])
-            with_multiplier += [cells[0]] if row.get("Detector") == "EM" else []
-        elif len(cells) == 2:
-            meta.setdefault(cells[0], cells[1])
+            if row.get("Detector") == "EM":
+                with_multiplier.add(cells[0])
+        elif len(cells) == 2 and cells[0] not in meta:
+            meta[cells[0]] = cells[1]
             if cells[0] == "EM yield (%)" and cells[1]:
-                for ion in with_multiplier:
-                    exposure[ion] *= positive(line, cells[1]) / 100
+                detected = positive(line, cells[1]) / 100
             elif cells[0] == "Total sputtering time (s)" and cells[1]:
                 total = line, positive(line, cells[1])
+    for ion in with_multiplier:
+        exposure[ion] *= detected
     return meta, exposure, total

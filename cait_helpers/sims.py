@@ -184,7 +184,8 @@ def normalise(
     In this order: dead time, background, ratio to the matrix signal, depth from the crater,
     native scaled to its bulk level, foreign scaled by n_native + n_foreign = N over the replaced
     zone. Both scales are ratios of sums of counts: the weighted regression through the origin
-    for Poisson weights, free of the bias of fits to few counts.
+    for Poisson weights, free of the bias of fits to few counts. A failed check does not raise
+    here; a fit refuses it.
 
     Parameters
     ----------
@@ -203,11 +204,6 @@ def normalise(
         Sputter rate of the replaced over that of the unreplaced glass.
     charge, ion_density : float, optional
         Charge per area (C/m^2) that has passed and N (m^-3), for the charge balance.
-
-    Returns
-    -------
-    Profile
-        With ``checks``; a failed check does not raise here, a fit refuses it.
 
     Raises
     ------
@@ -276,24 +272,15 @@ def normalise(
     steady = [raw[native][bulk]]
     if recording.unit == "counts":  # else these are interpolated: they scatter less
         steady.append(raw[matrix][used])
+    place = float(edges[front] / edges[-1])
+    where = "depth, as a share of the profile, where the native ion falls below half"
+    span = float(reference[used].max() / reference[used].min())
     checks = [
         _bulk_check(fraction[native][bulk]),
-        Check(
-            "front inside the profile",
-            float(edges[front] / edges[-1]),
-            1e-3,
-            0.9,
-            "depth, as a share of the profile, where the native ion falls below half",
-        ),
+        Check("front inside the profile", place, 1e-3, 0.9, where),
         _mass_check(fraction, sigma, used),
         _matrix_check(net[matrix], y, used),
-        Check(
-            "beam steady",
-            float(reference[used].max() / reference[used].min()),
-            1.0,
-            2.0,
-            "largest over smallest matrix signal",
-        ),
+        Check("beam steady", span, 1.0, 2.0, "largest over smallest matrix signal"),
         _saturation_check(raw, pulses, steady),
     ]
     if charge is not None:

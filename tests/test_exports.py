@@ -155,6 +155,13 @@ def test_an_interrupted_last_cameca_cycle_keeps_what_was_counted(saved):
     assert [recording.counts(ion).size for ion in IONS] == [6, 6, 6, 5, 5]
 
 
+def test_the_yield_of_the_multiplier_counts_once_wherever_it_stands(saved):
+    """2 s at 50 % are an exposure of 1 s."""
+    line = "EM yield (%);5.0E+01\n"
+    assert saved(line + MAGNETIC).exposure["K+"] == 1.0
+    assert saved(MAGNETIC.replace(";EM ", ";FC ")).exposure["K+"] == 2.0  # a Faraday cup
+
+
 def test_rates_without_a_counting_time_have_an_unknown_exposure(saved):
     assert np.isnan(saved(MAGNETIC.replace("CT(s)", "TC(s)")).exposure["Li+"])
 
