@@ -1,0 +1,346 @@
+"""The fit: what it finds in data whose truth is known, its noise model, and what it refuses."""
+
+from __future__ import annotations
+
+import runpy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.constants import e, k
+from scipy.ndimage import gaussian_filter1d
+from scipy.stats import poisson
+from slim import ROOT
+
+import cait_helpers as cait
+from cait_helpers import inference
+from cait_helpers.inference import poisson_residuals, recording_noise
+
+TRUTH = runpy.run_path(str(ROOT / "data" / "make_data.py"))
+SETTINGS = settings(deadline=None, derandomize=True, max_examples=60)
+
+
+@pytest.fixture(scope="module")
+def cases():
+    return [cait.read_case(ROOT / "data" / f"{ion}_on_lbo.toml") for ion in ("k", "rb", "cs")]
+
+
+@pytest.fixture(scope="module")
+def fit(cases):
+    return cait.fit_landscape(cases)
+
+
+# --- the shipped data --------------------------------------------------------------------
+
+
+def test_the_joint_fit_covers_the_width_the_data_were_made_with(fit):
+    low, high = fit.interval["fwhm"]
+    assert low < TRUTH["FWHM"] < high
+    assert low < fit.fwhm < high
+    assert high - low < 1e-3  # counting noise allows about 0.2 % of 250 meV
+
+
+def test_the_joint_fit_finds_every_diffusivity(fit):
+    """Within three standard errors: with four of them, two would be missed by one fit in six."""
+    truth = {"D_bulk": TRUTH["D_BULK"]}
+    for experiment in TRUTH["EXPERIMENTS"]:
+        truth[f"D_{experiment.ion}"] = TRUTH["D_BULK"] * 10**experiment.log_ratio
+    found = {f"D_{ion}": D for ion, D in fit.foreign_diffusivity.items()}
+    found["D_bulk"] = fit.bulk_diffusivity
+    assert set(found) == set(truth) == set(fit.interval) - {"fwhm"}
+    for name, D in truth.items():
+        low, high = np.log(fit.interval[name])
+        assert abs(np.log(found[name] / D)) < 3 * (high - low) / 3.92
+        assert low < np.log(found[name]) < high
+
+
+def test_the_joint_fit_leaves_nothing_but_noise(fit):
+    """Chi-square has a standard deviation of sqrt(2 nu), 3 % of nu; five of them are allowed."""
+    assert fit.reduced_chi_square == pytest.approx(1, abs=5 * np.sqrt(2 / fit.degrees_of_freedom))
+    assert fit.chi_square == pytest.approx(fit.reduced_chi_square * fit.degrees_of_freedom)
+
+
+def test_the_runs_of_a_fit_are_resolved_and_carry_the_recorded_charge(fit):
+    """Charge: 1 % of the current's scale and of D_bulk are free, so 2 % is allowed."""
+    for run, case in zip(fit.runs, fit.cases, strict=True):
+        assert run.resolved
+        assert run.charge[-1] == pytest.approx(case.charge, rel=0.02)
+
+
+def test_the_report_names_every_parameter_and_the_assumption(fit):
+    report = fit.report()
+    for word in ("FWHM", "D_bulk", "D_K", "D_Rb", "D_Cs", "occupied share   0.9", "chi-square"):
+        assert word in report
+    assert f"{fit.fwhm * 1e3:.1f} meV" in report
+    assert report.count("95 %") == 5
+
+
+def test_the_start_lies_near_the_optimum(cases, fit):
+    """The front theory and a scan of seven widths, a factor of 1.4 apart, come before the fit.
+
+    Half a step of the scan in the width; the plateau, read off with 10 %, in D.
+    """
+    profiles = [case.profile() for case in cases]
+    errors = {"depth": 0.01, "current": 0.01, "conductivity": 0.02}
+    start = inference._start(inference._Model(cases, profiles, fit.occupancy, errors))
+    assert abs(np.log(start["fwhm"] / fit.fwhm)) < np.log(1.4) / 2
+    for ion, D in fit.foreign_diffusivity.items():
+        assert abs(np.log(10 ** start[f"log10_D_{ion}"] / D)) < np.log(1.5)
+
+
+def test_without_a_conductivity_the_current_tells_D_bulk(cases):
+    """The first currents come from untouched glass; the truth is 1e-18 m^2/s.
+
+    The exposed area is known to 1 %, so the interval is at least as wide.
+    """
+    fit = cait.fit_landscape([replace(cases[1], conductivity=None)])
+    low, high = fit.interval["D_bulk"]
+    assert low < TRUTH["D_BULK"] < high
+    assert high / low > 1.01
+    assert fit.interval["fwhm"][0] < TRUTH["FWHM"] < fit.interval["fwhm"][1]
+
+
+# --- data from a generator of the test's own ---------------------------------------------
+
+
+def write_case(folder, fwhm: float, seed: int) -> cait.Case:
+    """Compute one run: another width, glass, voltage and file format than the shipped ones.
+
+    It shares the solver with the analysis. Landscape (scipy's normal distribution), blur (a
+    Gaussian filter on a fine grid) and counting are written here again.
+    """
+    from scipy.stats import norm
+
+    glass = cait.Glass(0.3e-3, 2.0e28, 10.0, 220.0)
+    D_bulk, D_foreign, area, sigma = 3e-18, 3e-18 * 10**-2.6, 0.5e-4, 2e-9
+    width = fwhm / np.sqrt(8 * np.log(2))
+
+    def law(y):
+        rise = norm.ppf(0.9 * np.minimum(y, 1)) - norm.ppf(0.9)
+        return D_bulk * np.exp(width * rise * e / (k * glass.temperature))
+
+    run = cait.simulate(
+        glass, {"Na": law, "K": D_foreign}, "Na", "K", cait.Voltage(20.0), cait.Charge(200.0),
+        rtol=3e-4,
+    )  # fmt: skip
+    rng = np.random.default_rng(seed)
+    fine = (np.arange(1600) + 0.5) * 0.1e-9
+    lines = ["time / s, Na+, K+, Si+"]
+    seen = {
+        ion: gaussian_filter1d(np.interp(fine, run.x, y), sigma / 0.1e-9, mode="nearest")
+        .reshape(160, 10)
+        .mean(axis=1)
+        for ion, y in run.fraction.items()
+    }
+    for cycle in range(160):
+        expected = 8000 * seen["Na"][cycle] + 1, 6000 * seen["K"][cycle] + 1, 5000
+        counts = rng.poisson(expected)
+        lines.append(f"{cycle * 1.0:.1f}, " + ", ".join(map(str, counts)))
+    (folder / "own.csv").write_text("\n".join(lines) + "\n")
+    time = np.linspace(0, run.time[-1], 150)
+    current = np.interp(time, run.time, run.current_density) * area
+    current *= 1 + 0.01 * rng.standard_normal(time.size)
+    rows = [f"{t:.6e}, {i:.6e}" for t, i in zip(time, current, strict=True)]
+    (folder / "own_current.csv").write_text("time / s, current / A\n" + "\n".join(rows) + "\n")
+    (folder / "own.toml").write_text(
+        f"""
+title = "K+ on a sodium glass"
+profile = "own.csv"
+current = "own_current.csv"
+[ions]
+native = "Na+"
+foreign = "K+"
+matrix = "Si+"
+[glass]
+thickness = 0.3e-3
+ion_density = 2.0e28
+permittivity = 10.0
+temperature = 220.0
+area = {area}
+conductivity = {D_bulk * glass.ion_density * e**2 / (k * glass.temperature)}
+[run]
+voltage = 20.0
+duration = {0.999 * run.time[-1]}
+[sims]
+crater_depth = 160e-9
+resolution = {sigma}
+transient = 2e-9
+background = 1.0
+"""
+    )
+    return cait.read_case(folder / "own.toml")
+
+
+def test_the_width_of_another_glass_is_covered(tmp_path):
+    """150 meV, sodium and potassium, counts in a CSV table from the generator above."""
+    fit = cait.fit_landscape([write_case(tmp_path, 0.150, seed=3)])
+    low, high = fit.interval["fwhm"]
+    assert low < 0.150 < high
+    assert high - low < 0.005
+    assert fit.foreign_diffusivity["K"] == pytest.approx(3e-18 * 10**-2.6, rel=0.1)
+    assert fit.reduced_chi_square == pytest.approx(1, abs=5 * np.sqrt(2 / fit.degrees_of_freedom))
+
+
+# --- the noise model ---------------------------------------------------------------------
+
+counts = st.lists(st.integers(0, 50_000), min_size=1, max_size=20)
+factors = st.floats(0.2, 5.0)
+
+
+@SETTINGS
+@given(counts, factors)
+def test_squared_residuals_are_the_poisson_deviance(found, factor):
+    """Twice the log-likelihood missing to the model that expects what was counted.
+
+    Computed from scipy's probabilities, which lose a few digits in the difference.
+    """
+    found = np.array(found, dtype=float)
+    expected = factor * (found + 1)
+    with np.errstate(all="ignore"):  # scipy meets log(0) where nothing was counted
+        exact = 2 * (poisson.logpmf(found, found) - poisson.logpmf(found, expected))
+    squares = poisson_residuals(found, expected) ** 2
+    np.testing.assert_allclose(squares, exact, rtol=1e-9, atol=1e-6)
+
+
+@SETTINGS
+@given(counts, factors)
+def test_a_residual_has_the_sign_of_what_was_found_beyond_the_expected(found, factor):
+    found = np.array(found, dtype=float)
+    expected = factor * (found + 1)
+    np.testing.assert_array_equal(
+        np.sign(poisson_residuals(found, expected)), np.sign(found - expected)
+    )
+
+
+def test_a_residual_is_zero_where_the_expected_was_found_and_defined_at_zero_counts():
+    """At zero counts the deviance is twice the expected number."""
+    assert np.all(poisson_residuals(np.array([1.0, 20.0]), np.array([1.0, 20.0])) == 0)
+    (empty,) = poisson_residuals(np.array([0.0]), np.array([8.0]))
+    assert empty == pytest.approx(-4)
+
+
+def test_residuals_of_poisson_counts_have_variance_one():
+    """At 100 counts; the mean of 40,000 squares has an error of sqrt(2/40000) = 0.7 %."""
+    drawn = np.random.default_rng(5).poisson(100.0, 40_000).astype(float)
+    assert np.mean(poisson_residuals(drawn, np.full(40_000, 100.0)) ** 2) == pytest.approx(
+        1, abs=0.03
+    )
+
+
+@pytest.mark.parametrize("noise", [1e-4, 0.005, 0.05])
+def test_the_noise_of_a_decaying_current_is_found(noise):
+    """A record like those of the book. The median of 5000 bends is good to about 2 %."""
+    rng = np.random.default_rng(8)
+    time = np.linspace(0, 1, 5000)
+    current = 1e-8 / np.sqrt(1 + 30 * time) * (1 + noise * rng.standard_normal(time.size))
+    assert recording_noise(current) == pytest.approx(noise, rel=0.06)
+    assert recording_noise(1e6 * current) == pytest.approx(recording_noise(current))
+
+
+def test_a_smooth_record_has_no_noise_even_if_it_starts_steeply():
+    time = np.linspace(0, 1, 200)
+    assert recording_noise(1 / np.sqrt(1 + 1000 * time)) < 2e-4
+
+
+# --- what leads from a case to a start ---------------------------------------------------
+
+
+def test_D_bulk_follows_from_the_conductivity_by_nernst_and_einstein(cases):
+    """sigma = N e^2 D/kT; the case files state sigma to four digits."""
+    for case in cases:
+        assert inference.bulk_diffusivity(case) == pytest.approx(TRUTH["D_BULK"], rel=1e-3)
+
+
+def test_D_bulk_is_guessed_from_the_first_currents(cases):
+    """Three readings with a noise of 0.5 % and a decay of a few per cent in between."""
+    for case in cases:
+        assert inference._guess_bulk(case) == pytest.approx(TRUTH["D_BULK"], rel=0.1)
+
+
+def test_expected_counts_are_scale_and_background_deep_in_the_glass(fit):
+    """There the native fraction is one and the foreign one is zero."""
+    for run, case, profile in zip(fit.runs, fit.cases, fit.profiles, strict=True):
+        expected = cait.expected_counts(run, case, profile)
+        for ion, fraction in ((case.native, 1.0), (case.foreign, 0.0)):
+            deep = fraction * profile.scale[ion][-20:] + profile.background[ion]
+            np.testing.assert_allclose(expected[ion][-20:], deep, rtol=1e-6)
+
+
+def test_a_deeper_crater_shows_the_front_in_an_earlier_cycle(fit):
+    """The depth scale is the true over the stated crater: the same cycle comes from deeper."""
+    run, case, profile = fit.runs[1], fit.cases[1], fit.profiles[1]
+
+    def front_cycle(scale):
+        native = cait.expected_counts(run, case, profile, scale)[case.native]
+        share = (native - profile.background[case.native]) / profile.scale[case.native]
+        return np.interp(0.5, share[60:], np.arange(60, share.size))
+
+    middle = front_cycle(1.0) + 0.5  # cycles count from their middle
+    assert front_cycle(1.1) + 0.5 == pytest.approx(middle / 1.1, rel=2e-3)
+
+
+# --- what is refused ---------------------------------------------------------------------
+
+
+def test_a_profile_that_fails_a_check_is_not_fitted(cases):
+    """A crater a third too deep: the charge found is a third more than what passed."""
+    wrong = replace(cases[1], crater_depth=1.36 * cases[1].crater_depth)
+    with pytest.raises(cait.FitError, match=r"Rb.*charge balance = 1\.3.*allowed 0\.9 to 1\.1"):
+        cait.fit_landscape([wrong])
+
+
+def test_cases_with_different_native_ions_are_not_fitted_together(cases):
+    with pytest.raises(cait.FitError, match="different native ions"):
+        cait.fit_landscape([cases[0], replace(cases[1], native="Na+")])
+
+
+def test_cases_at_different_temperatures_are_not_fitted_together(cases):
+    warm = replace(cases[1], glass=replace(cases[1].glass, temperature=333.15))
+    with pytest.raises(cait.FitError, match="different temperatures"):
+        cait.fit_landscape([cases[0], warm])
+
+
+def test_a_profile_without_a_front_has_no_plateau(cases):
+    profile = cases[1].profile()
+    flat = replace(profile, fraction={ion: np.ones_like(y) for ion, y in profile.fraction.items()})
+    with pytest.raises(cait.FitError, match="no front"):
+        inference.observed_plateau(cases[1], flat)
+
+
+def test_the_observed_plateau_is_the_mean_behind_the_front(cases):
+    """A step from 0.1 to 1 in the middle of the profile."""
+    profile = cases[1].profile()
+    step = np.where(profile.depth < 110e-9, 0.1, 1.0)
+    stepped = replace(profile, fraction={"Li+": step, "Rb+": 1 - step})
+    assert inference.observed_plateau(cases[1], stepped) == pytest.approx(0.1)
+
+
+def test_D_bulk_must_be_known_from_somewhere(cases):
+    """Neither a conductivity nor a current under a known voltage."""
+    blind = replace(cases[1], conductivity=None, current_path=None)
+    with pytest.raises(cait.FitError, match=r"D_bulk is unknown.*glass\.conductivity"):
+        cait.fit_landscape([blind])
+
+
+@pytest.mark.parametrize("nothing", [[], [None], ["data/k_on_lbo.toml"]])
+def test_only_cases_are_fitted(nothing):
+    with pytest.raises(ValueError, match="results of read_case"):
+        cait.fit_landscape(nothing)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("occupancy", 0.2),
+        ("occupancy", 1.0),
+        ("occupancy", float("nan")),
+        ("depth_error", 0.0),
+        ("current_error", -1.0),
+        ("conductivity_error", "2 %"),
+    ],
+)
+def test_a_setting_out_of_range_is_named(cases, name, value):
+    with pytest.raises(ValueError, match=rf"^{name} = "):
+        cait.fit_landscape(cases, **{name: value})
