@@ -1,5 +1,6 @@
 """The Nernst-Planck-Poisson simulation against conservation laws and exact limits."""
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -644,6 +645,22 @@ def test_an_accuracy_that_cannot_be_shown_is_refused():
             Charge(e * N * 40e-9),
             rtol=1e-4,
         )
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "value"),
+    [
+        ("undershoot", -0.011),  # more than ten times rtol had to be mended
+        ("smallest_cell", 1e-9),  # wider than half the 0.9 nm over which the front decays
+        ("estimated_error", {"profile": 1.1e-3}),
+        ("estimated_error", {}),
+    ],
+)
+def test_each_sign_of_a_bad_run_alone_takes_its_verdict_away(spoilt, value):
+    """A good run of K with one of its figures replaced by one that a good run does not have."""
+    run = replace_lithium("K")
+    assert run.resolved
+    assert not replace(run, stats=replace(run.stats, **{spoilt: value})).resolved
 
 
 def test_a_run_on_one_mesh_is_never_called_resolved():
