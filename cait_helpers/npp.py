@@ -131,6 +131,10 @@ class SimulationError(RuntimeError):
     """The simulation did not reach its end or its accuracy; nothing is returned."""
 
 
+class _StepCollapsed(SimulationError):
+    """The mesh may have had too few cells for the front."""
+
+
 @dataclass(frozen=True)
 class Stats:
     """What a run cost and how far it can be trusted.
@@ -215,17 +219,27 @@ class Run:
 
     @property
     def front_depth(self) -> float:
-        """Deepest place where the native fraction is half of the bulk value (m)."""
+        """Depth of the front (m): the deepest place where the native fraction is a half.
+
+        Where it is not well below a half behind that place (a high plateau), the fraction taken is
+        three quarters, then nine tenths. Zero without a front, as in a rarefaction.
+        """
         native = self.fraction[self.native]
-        below = np.flatnonzero(native < 0.5)
-        if below.size == 0:
-            return 0.0
-        c = min(below[-1], native.size - 2)
-        return float(np.interp(0.5, native[c : c + 2], self.x[c : c + 2]))
+        for level in (0.5, 0.75, 0.9):
+            below = np.flatnonzero(native < level)
+            if below.size == 0:
+                continue
+            c = min(below[-1], native.size - 2)
+            depth = float(np.interp(level, native[c : c + 2], self.x[c : c + 2]))
+            if np.interp(0.9 * depth, self.x, native) < level - 0.05:
+                return depth
+        return 0.0
 
     @property
     def plateau(self) -> float:
-        """Native fraction at nine tenths of the front depth (1)."""
+        """Native fraction at nine tenths of the front depth (1); nan without a front."""
+        if self.front_depth == 0:
+            return float("nan")
         return float(np.interp(0.9 * self.front_depth, self.x, self.fraction[self.native]))
 
     @property
@@ -257,7 +271,7 @@ class Run:
 
 _NM = 1e-9
 _CELLS = (60, 90, 135, 200, 300, 450, 700)
-_MAX_STEPS = 20_000
+_MAX_STEPS = 10_000
 _FLOOR = 1e-4
 
 
@@ -456,7 +470,7 @@ def _advance(problem: _Problem, cells: int, tol: float, mesh, rtol: float) -> Ru
             kernels.TOO_MANY_STEPS: f"more than {_MAX_STEPS} steps",
             kernels.STEP_TOO_SMALL: "the time step collapsed",
         }[verdict]
-        raise SimulationError(
+        raise (_StepCollapsed if verdict == kernels.STEP_TOO_SMALL else SimulationError)(
             f"simulate stopped after {history[-1, 0]:.4g} s and {history[-1, 1]:.4g} C/m^2"
             f" ({steps} steps, {nodes.size - 1} cells): {reason}; the last current density was"
             f" {history[max(steps - 1, 0), 2]:.3g} A/m^2"
@@ -582,6 +596,12 @@ def simulate(
     SimulationError
         If the end or the accuracy is not reached.
     """
+    if not isinstance(glass, Glass):
+        raise ValueError(f"glass = {glass!r} is not a Glass")
+    if not isinstance(ions, Mapping):
+        raise ValueError(f"ions = {ions!r} is not a mapping of names to diffusivities")
+    if not (start is None or isinstance(start, Run)):
+        raise ValueError(f"start = {start!r} is not a Run")
     for name, D in ions.items():
         if not callable(D):
             require(f"ions[{name!r}]", D, 1e-40, 1e-5, "m^2/s")
@@ -602,7 +622,7 @@ def simulate(
         if lost or start.native != native:
             raise ValueError(f"start: its ions {', '.join(start.fraction)} must all be in ions")
     problem = _scale(glass, ions, native, beam, drive, until, start)
-    if isinstance(mesh, int):
+    if isinstance(mesh, int | np.integer):
         cells = int(require("mesh", mesh, 20, 5000, "cells"))
         return _advance(problem, cells, min(rtol, 1e-3), None, rtol)
     if mesh is not None:
@@ -619,7 +639,7 @@ def simulate(
     for cells in _CELLS:
         try:
             fine = _advance(problem, cells, min(rtol, 1e-3), None, rtol)
-        except SimulationError as error:  # too few cells for this front: more may do
+        except _StepCollapsed as error:  # too few cells for this front: more may do
             coarse, failure = None, f"; {error}"
             continue
         if coarse is not None:

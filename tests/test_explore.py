@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 
 import matplotlib.pyplot as plt
@@ -10,8 +11,10 @@ from bs4 import BeautifulSoup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cait_helpers import explore as explore_module
 from cait_helpers.explore import explore
+
+# the package's attribute of this name is the function
+explore_module = importlib.import_module("cait_helpers.explore")
 
 
 def draw(width, height=1):
