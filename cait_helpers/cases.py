@@ -191,7 +191,7 @@ def read_case(path: str | Path) -> Case:
     """
     path = Path(path)
     try:
-        case = tomllib.loads(path.read_text(encoding="utf-8"))
+        case = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CaseError(f"{path}: not a TOML file: {error}") from None
     try:
@@ -211,6 +211,8 @@ def _case(path: Path, case: dict[str, object]) -> Case:
     )
     if len(set(ions.values())) < 3:
         raise _wrong("ions", ions, "three different channels")
+    if element(ions["native"]) == element(ions["foreign"]):
+        raise _wrong("ions", ions, "a foreign ion of another element than the native one")
     crater_depth, transient = values["sims.crater_depth"], values.get("sims.transient", 0.0)
     require("sims.transient", transient, 0, crater_depth / 2, "m")
     files = {key: path.parent / values[key] for key in ("profile", "current") if key in values}
@@ -236,6 +238,12 @@ def _case(path: Path, case: dict[str, object]) -> Case:
         drive = CurrentDensity(run["current_density"])
     else:
         drive = CurrentDensity(series[1], series[0])
+    if "duration" in run:
+        until = Duration(run["duration"])
+    elif drive.time is not None and charge > np.trapezoid(series[1], series[0]) * (1 + 1e-9):
+        until = Duration(float(series[0][-1]))  # a stated charge may exceed the record a little
+    else:
+        until = Charge(charge)
 
     return Case(
         title=values["title"],
@@ -244,7 +252,7 @@ def _case(path: Path, case: dict[str, object]) -> Case:
         glass=Glass(**glass),
         area=area,
         drive=drive,
-        until=Duration(run["duration"]) if "duration" in run else Charge(charge),
+        until=until,
         charge=charge,
         conductivity=conductivity,
         crater_depth=crater_depth,
@@ -337,9 +345,13 @@ def _charge(run: dict[str, float], series: tuple[Array, Array] | None) -> float 
     recorded = float(np.trapezoid(np.interp(inside, time, density), inside))
     if recorded <= 0:
         raise ValueError(f"the recorded current sums up to {recorded:g} C/m^2; give it positive")
-    if abs(run.get("charge", recorded) / recorded - 1) > 0.05:
-        raise ValueError(
-            f"run.charge = {run['charge']:g} C/m^2; the recorded current sums up to"
-            f" {recorded:g} C/m^2 (allowed: within 5 %)"
-        )
-    return run.get("charge", recorded)
+    stated = {"charge": run.get("charge", recorded)}
+    if "current_density" in run:
+        stated["current_density"] = run["current_density"] * end
+    for key, value in stated.items():
+        if abs(value / recorded - 1) > 0.05:
+            raise ValueError(
+                f"run.{key} = {run[key]:g} means {value:g} C/m^2; the recorded current sums up to"
+                f" {recorded:g} C/m^2 (allowed: within 5 %)"
+            )
+    return stated["charge"]

@@ -12,6 +12,8 @@ POSITIVE = (float(np.nextafter(0, 1)), LARGEST)  # any number above zero, as low
 def require(name: str, value: float, low: float, high: float, unit: str = "") -> float:
     """Return ``value`` as a float, or raise a ValueError that names it and the allowed range."""
     try:
+        if isinstance(value, str | bytes | bool):
+            raise TypeError
         number = float(value)
     except (TypeError, ValueError):
         raise ValueError(f"{name} = {value!r} is not a number") from None

@@ -15,7 +15,7 @@ from .cases import Case, element
 from .checks import require
 from .fronts import foreign_diffusivity_from_plateau
 from .landscape import activated_diffusivity, gaussian_sed
-from .npp import Run, SimulationError, Voltage, simulate
+from .npp import Duration, Run, SimulationError, Voltage, simulate
 from .resolution import blur
 from .sims import Profile
 
@@ -129,7 +129,9 @@ def recording_noise(values: Array) -> float:
 
     By their median, so that a steep start does not count as noise.
     """
-    bend = np.diff(values, 2) / values[1:-1]
+    if len(values) < 5:
+        return float("nan")
+    bend = np.diff(values, 2) / np.maximum(np.abs(values[1:-1]), 1e-300)
     return float(1.4826 * np.median(np.abs(bend)) / np.sqrt(6))
 
 
@@ -147,13 +149,22 @@ class _Model:
         self.errors = errors
         self.evaluations = 0
         self.memory: dict[tuple, Run] = {}
-        self.currents = []
+        self.currents, self.ends = [], []
         for case in cases:
-            record = None
+            record, end = None, case.until
             if case.current_path is not None and isinstance(case.drive, Voltage):
                 time, current = case.current()
-                record = time, current, recording_noise(current)
+                if not isinstance(end, Duration):  # the record tells when the charge had passed
+                    end = Duration(float(time[-1]))
+                inside = time <= end.value * (1 + 1e-9)
+                record = time[inside], current[inside], recording_noise(current[inside])
+                if not (np.all(record[1] > 0) and 0 < record[2] < np.inf):
+                    raise FitError(
+                        f"{case.title}: the recorded current must be positive, have five readings"
+                        " at least, and digits enough to show its noise"
+                    )
             self.currents.append(record)
+            self.ends.append(end)
 
     def run(
         self, number: int, fwhm: float, D_bulk: float, D_foreign: float, mesh=_CELLS, rtol=_RTOL
@@ -173,7 +184,7 @@ class _Model:
                 native=native,
                 beam=foreign,
                 drive=case.drive,
-                until=case.until,
+                until=self.ends[number],
                 rtol=rtol,
                 mesh=mesh,
             )
@@ -214,10 +225,9 @@ class _Model:
                 parts.append([(scale - 1) / profile.scale_error[ion]])
             if self.currents[number] is not None:
                 time, current, noise = self.currents[number]
-                inside = time <= run.time[-1]
                 gain = values[f"current_{number}"]
-                model = gain * np.interp(time[inside], run.time, run.current_density)
-                parts.append((current[inside] - model) / (noise * model))
+                model = gain * np.interp(time, run.time, run.current_density)
+                parts.append((current - model) / (noise * model))
                 parts.append([(gain - 1) / self.errors["current"]])
         return np.concatenate(parts)
 

@@ -52,7 +52,7 @@ C_STAGE = np.array(
     ]
 )
 
-DONE, TOO_MANY_STEPS, STEP_TOO_SMALL, NOT_FINITE = 0, 1, 2, 3
+DONE, TOO_MANY_STEPS, STEP_TOO_SMALL = 0, 1, 2
 
 
 @jit
@@ -397,7 +397,7 @@ def stabilise(x, v, state, beam, lam2, table, y, extra):
 
 @jit
 def fill_holes(x, state, beam, lam2, y):
-    """Move the little that an ion lacks in a cell there from a neighbour, so that none is negative.
+    """Move the little that an ion lacks in a cell there from a cell nearby: none is negative.
 
     Conserves every ion. Returns the most negative fraction found; the step control keeps it
     below the time error.
@@ -405,28 +405,37 @@ def fill_holes(x, state, beam, lam2, y):
     n, k = state.shape
     native = k - 1
     lowest = 0.0
-    for sweep in range(50):
+    for _ in range(5):
         holes = 0
         for c in range(n):
-            h = x[c + 1] - x[c]
             for i in range(k):
                 if y[c, i] >= -1e-14:
                     continue
                 holes += 1
-                if sweep == 0:
-                    lowest = min(lowest, y[c, i])
-                giver = c + 1 if c == 0 or (c < n - 1 and y[c + 1, i] > y[c - 1, i]) else c - 1
-                other, amount = i, -y[c, i] * h
-                if i == native:  # push the most abundant foreign ion out, and Gauss gives back
-                    other, amount = 0, -amount
+                lowest = min(lowest, y[c, i])
+                need = -y[c, i] * (x[c + 1] - x[c])
+                giver = -1
+                for reach in range(1, n):  # the nearest cell that has enough
+                    for g in (c - reach, c + reach):
+                        if 0 <= g < n and y[g, i] * (x[g + 1] - x[g]) > 2.0 * need:
+                            if giver < 0 or y[g, i] > y[giver, i]:
+                                giver = g
+                    if giver >= 0:
+                        break
+                if giver < 0:
+                    continue
+                y[c, i] = 0.0
+                y[giver, i] -= need / (x[giver + 1] - x[giver])
+                if i == native:  # the most abundant foreign ion goes there, and Gauss gives back
+                    other = 0
                     for m in range(native):
                         if y[c, m] > y[c, other]:
                             other = m
-                state[c, other] += amount
-                state[giver, other] -= amount
-                y[c, i] = 0.0
-                if i != native:
-                    y[giver, i] -= amount / (x[giver + 1] - x[giver])
+                    state[c, other] -= need
+                    state[giver, other] += need
+                else:
+                    state[c, i] += need
+                    state[giver, i] -= need
         fractions(x, state, beam, lam2, y)
         if holes == 0:
             break
@@ -540,7 +549,7 @@ def advance(
     for c in range(n):
         start += state[c, beam]
     t, dt, dt_before, charge = 0.0, first_step, 0.0, 0.0
-    current, trend, memory = 0.0, 0.0, 0.0
+    current, trend, memory, strongest = 0.0, 0.0, 0.0, 0.0
     steps, rejected, factorisations, lowest = 0, 0, 0, 0.0
     value, integral = recorded(0.0, knots, values)
     history[0, 0], history[0, 1], history[0, 3] = 0.0, 0.0, potential_drop(x, state)
@@ -639,7 +648,8 @@ def advance(
             for i in range(k):
                 argument[c, i] += stages[5, c, i]
                 if i == native:
-                    scale = max(abs(argument[c, i]), 0.6 * scale)
+                    strongest = max(strongest, abs(argument[c, i]))
+                    scale = max(abs(argument[c, i]), 0.6 * scale, 1e-8 * strongest)
                     relative = stages[5, c, i] / (4.0 * tol * scale + 1e-300)
                 else:
                     relative = stages[5, c, i] / (tol * h)

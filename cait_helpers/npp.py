@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -275,7 +274,6 @@ _MAX_STEPS = 10_000
 _FLOOR = 1e-4
 
 
-@functools.lru_cache(maxsize=256)
 def _log_table(D: Callable, points: int = 2048) -> NDArray[np.float64]:
     """Table of ln D and its slope for :func:`kernels.diffusivity`, shape (points + 1, 2)."""
     p = np.linspace(0.0, 1.0, points + 1)
@@ -290,11 +288,12 @@ def _log_table(D: Callable, points: int = 2048) -> NDArray[np.float64]:
 
 def _tables(laws: list[float | Callable], unit: float) -> NDArray[np.float64]:
     """The diffusivities of all ions in multiples of ``unit``, as the kernels read them."""
-    found = [_log_table(D) for D in laws if callable(D)]
-    tables = np.zeros((len(laws), found[0].shape[0] if found else 2, 2))
-    for table, D in zip(tables, laws, strict=True):
-        if callable(D):
-            table[:] = _log_table(D)
+    found = [_log_table(D) if callable(D) else None for D in laws]
+    points = max((law.shape[0] for law in found if law is not None), default=2)
+    tables = np.zeros((len(laws), points, 2))
+    for table, law, D in zip(tables, found, laws, strict=True):
+        if law is not None:
+            table[:] = law
             table[:, 0] -= np.log(unit)
         else:  # marked as a constant
             table[0, 1], table[1, 0] = np.nan, D / unit
@@ -352,6 +351,11 @@ def _scale(glass, ions, native, beam, drive, until, start) -> _Problem:
         if t_end > longest * (1 + 1e-12):
             raise ValueError(
                 f"until = {until.value:g} s is longer than the record of {drive.time[-1]:g} s"
+            )
+        if not potentiostatic and drive.time is None and t_end > 0.9 * glass.thickness / _NM:
+            raise ValueError(
+                f"until = {until.value:g} s of this current supplies more than nine tenths of the"
+                " native charge of the plate"
             )
     else:
         charge_end = until.value / charge_density / _NM
@@ -514,7 +518,8 @@ def _advance(problem: _Problem, cells: int, tol: float, mesh, rtol: float) -> Ru
 
 def _difference(coarse: Run, fine: Run) -> dict[str, float]:
     """Relative differences of two runs of one problem."""
-    depth = max(fine.replaced_depth, 1e-30)
+    exchanged = sum(fine.amount(ion) for ion in fine.fraction if ion != fine.native)
+    depth = max(exchanged / fine.glass.ion_density, 1e-30)
     nodes = np.union1d(coarse.nodes, fine.nodes)
     middle, width = 0.5 * (nodes[1:] + nodes[:-1]), np.diff(nodes)
     a = {name: np.interp(middle, coarse.x, y) for name, y in coarse.fraction.items()}
@@ -533,7 +538,7 @@ def _difference(coarse: Run, fine: Run) -> dict[str, float]:
         enough = max(left[1], 0.01 * (behind[1] - behind[0]))  # below 1 % no one sees the ions
         difference["plateau"] = float(abs(left[0] - left[1]) / enough)
     difference["drive"] = max(
-        float(abs(a[-1] / b[-1] - 1))
+        float(abs(a[-1] - b[-1]) / np.max(np.abs(b)))
         for a, b in (
             (coarse.time, fine.time),
             (coarse.charge, fine.charge),

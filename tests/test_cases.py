@@ -232,3 +232,9 @@ def test_a_current_of_the_wrong_sign_is_refused(write):
 )
 def test_a_channel_names_its_element(channel, name):
     assert element(channel) == name
+
+
+def test_two_isotopes_of_one_element_are_no_pair_of_ions(write):
+    """The model names ions by their element."""
+    with pytest.raises(CaseError, match="another element"):
+        read_case(write(('foreign = ".*"', 'foreign = "^6Li+"')))

@@ -344,3 +344,25 @@ def test_only_cases_are_fitted(nothing):
 def test_a_setting_out_of_range_is_named(cases, name, value):
     with pytest.raises(ValueError, match=rf"^{name} = "):
         cait.fit_landscape(cases, **{name: value})
+
+
+def test_a_stated_charge_does_as_well_as_a_duration(tmp_path):
+    """Voltage and recorded current alone: the record tells when the run ended."""
+    for name in ("rb_on_lbo.txt", "rb_on_lbo_current.csv"):
+        (tmp_path / name).write_bytes((ROOT / "data" / name).read_bytes())
+    text = (ROOT / "data" / "rb_on_lbo.toml").read_text()
+    path = tmp_path / "rb.toml"
+    path.write_text("\n".join(row for row in text.splitlines() if "duration" not in row))
+    fit = cait.fit_landscape([cait.read_case(path)])
+    assert fit.interval["fwhm"][0] < 0.250 < fit.interval["fwhm"][1]
+
+
+def test_a_record_too_coarse_for_its_noise_is_refused(tmp_path):
+    """Two digits: most neighbours are equal, and the noise would be zero."""
+    rows = (ROOT / "data" / "rb_on_lbo_current.csv").read_text().splitlines()
+    coarse = [row if row[0] in "#t" else f"{row.split(',')[0]}, 2.0e-8" for row in rows]
+    (tmp_path / "rb_on_lbo_current.csv").write_text("\n".join(coarse))
+    (tmp_path / "rb_on_lbo.txt").write_bytes((ROOT / "data" / "rb_on_lbo.txt").read_bytes())
+    (tmp_path / "rb.toml").write_bytes((ROOT / "data" / "rb_on_lbo.toml").read_bytes())
+    with pytest.raises(inference.FitError, match="recorded current must be positive"):
+        cait.fit_landscape([cait.read_case(tmp_path / "rb.toml")])

@@ -557,13 +557,12 @@ def fixed_grid(thickness: float, fine: float, h: float) -> np.ndarray:
     [
         ("Rb", Voltage(10.0), 1e-9, 0.02),
         ("Cs", CurrentDensity(10 * OHMIC), 0.5e-9, 0.3),
-        ("Cs", CurrentDensity(10 * OHMIC), 0.25e-9, 0.3),
     ],
 )
 def test_a_fixed_grid_picks_its_own_plateau_and_says_so(ion, drive, h, wrong):
     """20 kV/m: the fronts of Rb and Cs are 0.09 and 0.02 nm wide, below any grid one would draw.
 
-    What an unresolved grid leaves depends on its cells; it is not even better with smaller ones.
+    What an unresolved grid leaves depends on its cells, and not in proportion to them.
     """
     laws = {"Li": D_LI, ion: FOREIGN[ion]}
     theory = front(D_LI, FOREIGN[ion])
@@ -595,7 +594,7 @@ def test_the_estimated_error_covers_the_true_one(ion, drive):
         # two meshes may agree by luck: 3 times the estimate was the worst of 100 random problems
         assert value < 4 * max(estimated.values()) + 1e-4, name
         assert value < run.rtol + 1e-4, name
-    assert reference.stats.cells > run.stats.cells
+    assert reference.stats.steps > run.stats.steps
 
 
 def test_the_estimated_error_is_honest_and_not_timid():

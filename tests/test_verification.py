@@ -125,3 +125,45 @@ def test_a_second_ion_follows_the_first_and_all_three_are_conserved():
     entered = second.amount("Cs") - second.initial_amount["Cs"]
     assert entered == pytest.approx(second.charge[-1] / e, rel=1e-10)
     assert min(fraction.min() for fraction in second.fraction.values()) > -1e-12
+
+
+def test_a_law_is_asked_again_each_time():
+    """A notebook changes a global and simulates again: the new value counts."""
+    scale = {"D": 1e-20}
+
+    def law(y):
+        return scale["D"] * (0.01 + y)
+
+    def voltage():
+        return cait.simulate(
+            GLASS,
+            {"Li": law, "K": 1e-23},
+            native="Li",
+            beam="K",
+            drive=cait.CurrentDensity(1e-4),
+            until=cait.Charge(100.0),
+            mesh=60,
+        ).voltage[-1]
+
+    before = voltage()
+    scale["D"] = 1e-18
+    assert voltage() < 0.2 * before
+
+
+def test_a_current_that_uses_up_the_plate_is_refused_at_the_door():
+    """1e-4 A/m^2 for 1e8 s is 45 times the native charge of 100 nm of glass."""
+    with pytest.raises(ValueError, match="native charge of the plate"):
+        cait.simulate(
+            cait.Glass(1e-7, 1.38e28, 8.0, 350.0),
+            {"Li": LAW, "K": 1e-23},
+            native="Li",
+            beam="K",
+            drive=cait.CurrentDensity(1e-4),
+            until=cait.Duration(1e8),
+        )
+
+
+def test_a_number_written_as_text_is_refused():
+    """It would pass the range and fail in the middle of a simulation."""
+    with pytest.raises(ValueError, match="thickness = '5e-4' is not a number"):
+        cait.Glass("5e-4", 1.38e28, 8.0, 350.0)
