@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .cases import element
-from .landscape import fermi_level
+from .landscape import fermi_level, gaussian_sed
 from .resolution import blur
 
 if TYPE_CHECKING:
@@ -113,8 +113,6 @@ def plot_sed(ax: Axes, sed: Any, occupancy: float, plateau: float | None = None)
 
 def landscape_figure(fit: LandscapeFit) -> Figure:
     """The result in one glance: every profile with its simulation, and the landscape."""
-    from .landscape import gaussian_sed
-
     count = len(fit.cases)
     rows = (count + 2) // 2
     figure, grid = plt.subplots(rows, 2, figsize=(6.4, 2.6 * rows))
