@@ -56,25 +56,39 @@ DONE, TOO_MANY_STEPS, STEP_TOO_SMALL = 0, 1, 2
 
 
 @jit
-def diffusivity(y, ion, table):
-    """D and dD/dy of one ion; ``table[ion, m] = (ln D, dlnD/dp)`` at p = y^(1/4) = m / (M - 1)."""
-    if table[ion, 0, 1] != table[ion, 0, 1]:  # nan marks a constant
-        return table[ion, 1, 0], 0.0
-    last = table.shape[1] - 1
-    if y <= 1e-12:
-        return math.exp(table[ion, 0, 0]), 0.0
-    p = math.sqrt(math.sqrt(y))
-    if p >= 1.0:  # straight on in p: only an excess charge takes y past 1, and not far
-        value = math.exp(table[ion, last, 0] + table[ion, last, 1] * (min(p, 1.02) - 1.0))
-        return value, value * table[ion, last, 1] * p / (4.0 * y)
-    m = min(int(p * last), last - 1)
-    t = p * last - m
-    v0, s0 = table[ion, m, 0], table[ion, m, 1] / last
-    v1, s1 = table[ion, m + 1, 0], table[ion, m + 1, 1] / last
-    b = 3.0 * (v1 - v0) - 2.0 * s0 - s1
-    a = s0 + s1 - 2.0 * (v1 - v0)
-    value = math.exp(v0 + t * (s0 + t * (b + t * a)))
-    return value, value * (s0 + t * (2.0 * b + 3.0 * t * a)) * last * p / (4.0 * y)
+def coefficient(y, ion, table):
+    """D of one ion at the fraction ``y``.
+
+    ``table[ion, m]`` holds the cubic of D between p = sqrt(y) = m/M and (m + 1)/M, as powers of
+    p M - m; of a constant, D and a nan in the first row. Beyond y = 1, where only an excess charge
+    leads, and not far, D is straight in p.
+    """
+    if table[ion, 0, 1] != table[ion, 0, 1]:
+        return table[ion, 0, 0]
+    last = table.shape[1]
+    p = math.sqrt(max(y, 0.0)) * last
+    m = min(int(p), last - 1)
+    t = min(p - m, 1.0)
+    value = table[ion, m, 0] + t * (
+        table[ion, m, 1] + t * (table[ion, m, 2] + t * table[ion, m, 3])
+    )
+    if p > last:
+        end = table[ion, m, 1] + 2.0 * table[ion, m, 2] + 3.0 * table[ion, m, 3]
+        value += end * (min(p, 1.02 * last) - last)
+    return value
+
+
+@jit
+def coefficient_slope(y, ion, table):
+    """dD/dy of one ion: the derivative of ``coefficient``."""
+    if table[ion, 0, 1] != table[ion, 0, 1] or y <= 1e-12:
+        return 0.0
+    last = table.shape[1]
+    root = math.sqrt(y)
+    m = min(int(root * last), last - 1)
+    t = min(root * last - m, 1.0)
+    change = table[ion, m, 1] + t * (2.0 * table[ion, m, 2] + 3.0 * t * table[ion, m, 3])
+    return 0.5 * change * last / root
 
 
 @jit
@@ -83,10 +97,10 @@ def fractions(x, state, beam, lam2, y):
     n, k = state.shape
     left = 0.0
     for c in range(n):
-        h = x[c + 1] - x[c]
-        rest = 1.0 + lam2 * (state[c, k - 1] - left) / h
+        per_h = 1.0 / (x[c + 1] - x[c])
+        rest = 1.0 + lam2 * (state[c, k - 1] - left) * per_h
         for i in range(k - 1):
-            y[c, i] = state[c, i] / h
+            y[c, i] = state[c, i] * per_h
             rest -= y[c, i]
         y[c, k - 1] = rest
         left = state[c, k - 1]
@@ -132,12 +146,12 @@ def rest_field(x, state, lam2, table, beam, potentiostatic, drive):
                 right = state[c + 1, i] / hb
                 face = (hb * left + ha * right) / (ha + hb)
                 slope = (right - left) / (0.5 * (ha + hb))
-            d = diffusivity(face, i, table)[0]
+            d = coefficient(face, i, table)
             conductance += d * face
             diffusion -= d * slope
             rest -= face
             slope_n -= slope
-        d = diffusivity(rest, k - 1, table)[0]
+        d = coefficient(rest, k - 1, table)
         plain[c, 0] = conductance + d * rest
         plain[c, 1] = diffusion - d * slope_n
     current = drive
@@ -161,44 +175,47 @@ def rhs(x, v, state, drive, potentiostatic, beam, lam2, table, extra, y, out):
     relative to the moving faces; ``extra`` holds the numerical diffusivities of ``stabilise``.
     """
     n, k = state.shape
+    native = k - 1
     fractions(x, state, beam, lam2, y)
-    for c in range(n):
-        for i in range(k - 1):
-            out[c, i] = 0.0
+    for i in range(native):
+        out[0, i] = 0.0
     mean, motion = 0.0, 0.0
-    for c in range(n):  # the right face of cell c
-        f = state[c, k - 1]
-        if c < n - 1:
-            ha, hb = x[c + 1] - x[c], x[c + 2] - x[c + 1]
-            wa, dx = hb / (ha + hb), 0.5 * (ha + hb)
-            total = v[c + 1]
-            smear = 0.0
-            for i in range(k):
-                face = wa * y[c, i] + (1.0 - wa) * y[c + 1, i]
-                slope = (y[c + 1, i] - y[c, i]) / dx
-                flux = diffusivity(face, i, table)[0] * (face * f - slope) - v[c + 1] * face
-                if i < k - 1:
-                    numerical = extra[c, i] * slope
-                    smear += numerical
-                    flux -= numerical
-                    out[c, i] -= flux
-                    out[c + 1, i] += flux
-                else:
-                    flux += smear
-                total += flux
-        else:
-            h = x[n] - x[n - 1]
-            total = diffusivity(1.0, k - 1, table)[0] * (f - (1.0 - y[c, k - 1]) / (0.5 * h))
-        out[c, k - 1] = total
-        w = face_width(x, c)
-        mean += w * total
-        motion += face_width(v, c) * f
+    ha = x[1] - x[0]
+    for c in range(n - 1):  # the right face of cell c
+        f = state[c, native]
+        hb = x[c + 2] - x[c + 1]
+        per_2dx = 1.0 / (ha + hb)
+        wa = hb * per_2dx
+        total, smear = v[c + 1], 0.0
+        for i in range(native):
+            face = wa * y[c, i] + (1.0 - wa) * y[c + 1, i]
+            change = 2.0 * per_2dx * (y[c + 1, i] - y[c, i])
+            numerical = extra[c, i] * change
+            flux = coefficient(face, i, table) * (face * f - change) - v[c + 1] * face - numerical
+            out[c, i] -= flux
+            out[c + 1, i] = flux
+            total += flux
+            smear += numerical
+        face = wa * y[c, native] + (1.0 - wa) * y[c + 1, native]
+        change = 2.0 * per_2dx * (y[c + 1, native] - y[c, native])
+        total += coefficient(face, native, table) * (face * f - change) - v[c + 1] * face + smear
+        out[c, native] = total
+        if potentiostatic:
+            mean += face_width(x, c) * total
+            motion += face_width(v, c) * f
+        ha = hb
+    f = state[n - 1, native]
+    total = coefficient(1.0, native, table) * (f - (1.0 - y[n - 1, native]) / (0.5 * ha))
+    out[n - 1, native] = total
     current = drive
     if potentiostatic:
+        mean += face_width(x, n - 1) * total
+        motion += face_width(v, n - 1) * f
         current = (mean + lam2 * (drive - motion)) / x[n]
     out[0, beam] += current
+    per_lam2 = 1.0 / lam2
     for c in range(n):
-        out[c, k - 1] = (current - out[c, k - 1]) / lam2
+        out[c, native] = (current - out[c, native]) * per_lam2
     return current
 
 
@@ -221,7 +238,7 @@ def jacobian(x, v, state, beam, lam2, table, extra, y, shift, lower, diag, upper
             for i in range(k):
                 face = wa * y[c, i] + (1.0 - wa) * y[c + 1, i]
                 slope = (y[c + 1, i] - y[c, i]) / dx
-                d, dd = diffusivity(face, i, table)
+                d, dd = coefficient(face, i, table), coefficient_slope(face, i, table)
                 drift = d * f + dd * (face * f - slope) - v[c + 1]
                 da = wa * drift + d / dx
                 db = (1.0 - wa) * drift - d / dx
@@ -254,7 +271,7 @@ def jacobian(x, v, state, beam, lam2, table, extra, y, shift, lower, diag, upper
                         lower[c, native, native] -= da / ha
         else:
             h = x[n] - x[n - 1]
-            d = diffusivity(1.0, native, table)[0]
+            d = coefficient(1.0, native, table)
             da = 2.0 * d / h
             for m in range(native):
                 diag[c, native, m] -= da / h / lam2
@@ -304,6 +321,23 @@ def factorise(lower, diag, upper):
     No pivoting across blocks: the shifted matrix is dominated by its diagonal blocks.
     """
     n, k, _ = diag.shape
+    if k == 2:  # the common case, by hand
+        u00, u01, u10, u11 = 0.0, 0.0, 0.0, 0.0
+        for c in range(n):
+            l00, l01, l10, l11 = lower[c, 0, 0], lower[c, 0, 1], lower[c, 1, 0], lower[c, 1, 1]
+            d00 = diag[c, 0, 0] - l00 * u00 - l01 * u10
+            d01 = diag[c, 0, 1] - l00 * u01 - l01 * u11
+            d10 = diag[c, 1, 0] - l10 * u00 - l11 * u10
+            d11 = diag[c, 1, 1] - l10 * u01 - l11 * u11
+            per_det = 1.0 / (d00 * d11 - d01 * d10)
+            d00, d11 = d11 * per_det, d00 * per_det
+            d01, d10 = -d01 * per_det, -d10 * per_det
+            v00, v01, v10, v11 = upper[c, 0, 0], upper[c, 0, 1], upper[c, 1, 0], upper[c, 1, 1]
+            u00, u01 = d00 * v00 + d01 * v10, d00 * v01 + d01 * v11
+            u10, u11 = d10 * v00 + d11 * v10, d10 * v01 + d11 * v11
+            diag[c, 0, 0], diag[c, 0, 1], diag[c, 1, 0], diag[c, 1, 1] = d00, d01, d10, d11
+            upper[c, 0, 0], upper[c, 0, 1], upper[c, 1, 0], upper[c, 1, 1] = u00, u01, u10, u11
+        return
     inverse = np.empty((k, k))
     work = np.empty((k, k))
     for c in range(n):
@@ -331,6 +365,21 @@ def factorise(lower, diag, upper):
 def solve(lower, diag, upper, b):
     """Overwrite ``b`` with the solution, from the blocks left by ``factorise``."""
     n, k = b.shape
+    if k == 2:
+        b0, b1 = 0.0, 0.0
+        for c in range(n):
+            w0 = b[c, 0] - lower[c, 0, 0] * b0 - lower[c, 0, 1] * b1
+            w1 = b[c, 1] - lower[c, 1, 0] * b0 - lower[c, 1, 1] * b1
+            b0 = diag[c, 0, 0] * w0 + diag[c, 0, 1] * w1
+            b1 = diag[c, 1, 0] * w0 + diag[c, 1, 1] * w1
+            b[c, 0], b[c, 1] = b0, b1
+        for c in range(n - 2, -1, -1):
+            b0, b1 = (
+                b[c, 0] - upper[c, 0, 0] * b0 - upper[c, 0, 1] * b1,
+                b[c, 1] - upper[c, 1, 0] * b0 - upper[c, 1, 1] * b1,
+            )
+            b[c, 0], b[c, 1] = b0, b1
+        return
     work = np.empty(k)
     for c in range(n):
         for i in range(k):
@@ -368,13 +417,13 @@ def stabilise(x, v, state, beam, lam2, table, y, extra):
         total = 0.0
         for i in range(k):
             face = wa * y[c, i] + (1.0 - wa) * y[c + 1, i]
-            total += diffusivity(face, i, table)[0] * max(face, 0.0)
+            total += coefficient(face, i, table) * max(face, 0.0)
         face_n = wa * y[c, native] + (1.0 - wa) * y[c + 1, native]
-        dn, ddn = diffusivity(face_n, native, table)
+        dn, ddn = coefficient(face_n, native, table), coefficient_slope(face_n, native, table)
         for i in range(native):
             extra[c, i] = 0.0
             face = wa * y[c, i] + (1.0 - wa) * y[c + 1, i]
-            d, dd = diffusivity(face, i, table)
+            d, dd = coefficient(face, i, table), coefficient_slope(face, i, table)
             share = d * max(face, 0.0) / total
             change = d + dd * face
             speed = f * (change - share * (change - dn - ddn * face_n)) - v[c + 1]
@@ -497,6 +546,19 @@ def equidistribute(x, y, surface, rho, goal):
 
 
 @jit
+def combine(start, scale, weights, stages, count, out):
+    """out = start + scale (weights . the first ``count`` stages)."""
+    a, b = start.reshape(-1), out.reshape(-1)
+    for m in range(a.size):
+        b[m] = a[m]
+    for q in range(count):
+        weight = scale * weights[q]
+        stage = stages[q].reshape(-1)
+        for m in range(a.size):
+            b[m] += weight * stage[m]
+
+
+@jit
 def recorded(t, knots, values):
     """Value and integral from zero of a piecewise linear record at time ``t``."""
     integral = 0.0
@@ -608,12 +670,7 @@ def advance(
                 border += (face_width(x, c) * shift + face_width(v, c)) * unit[c, native]
         for s in range(6):
             if s > 0:
-                for c in range(n):
-                    for i in range(k):
-                        total = state[c, i]
-                        for q in range(s):
-                            total += A_STAGE[s, q] * stages[q, c, i]
-                        argument[c, i] = total
+                combine(state, 1.0, A_STAGE[s], stages, s, argument)
                 step = ALPHA[s] * dt
                 for m in range(n + 1):
                     v_stage[m] = v[m] + step * bend[m]
@@ -623,12 +680,11 @@ def advance(
                     rate,
                 )  # fmt: skip
             b = stages[s]
+            gain = GAMMA_T[s] * dt
             for c in range(n):
                 for i in range(k):
-                    total = rate[c, i] + GAMMA_T[s] * dt * rate_t[c, i]
-                    for q in range(s):
-                        total += C_STAGE[s, q] / dt * stages[q, c, i]
-                    b[c, i] = total
+                    rate[c, i] += gain * rate_t[c, i]
+            combine(rate, 1.0 / dt, C_STAGE[s], stages, s, b)
             wanted = 0.0
             if potentiostatic:
                 for c in range(n):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.constants import e, epsilon_0, k
-from scipy.interpolate import CubicSpline, PchipInterpolator
+from scipy.interpolate import PchipInterpolator
 
 from . import kernels
 from .checks import require
@@ -274,29 +274,34 @@ _MAX_STEPS = 10_000
 _FLOOR = 1e-4
 
 
-def _log_table(D: Callable, points: int = 2048) -> NDArray[np.float64]:
-    """Table of ln D and its slope for :func:`kernels.diffusivity`, shape (points + 1, 2)."""
+def _table(D: Callable, points: int = 2048) -> NDArray[np.float64]:
+    """Cubic pieces of D for :func:`kernels.coefficient`, shape (points, 4)."""
     p = np.linspace(0.0, 1.0, points + 1)
     # Flat below the fractions that rtol can tell from zero, where laws like eqn (2) have an
     # infinite slope.
-    fractions = np.minimum(np.hypot(p**4, _FLOOR), 1.0)
+    fractions = np.minimum(np.hypot(p**2, _FLOOR), 1.0)
     values = np.broadcast_to(np.asarray(D(fractions), dtype=float), p.shape)
     if not np.all((values > 0) & np.isfinite(values)):
         raise ValueError("ions: a diffusivity must be positive and finite for fractions in (0, 1]")
-    return np.stack([np.log(values), CubicSpline(p, np.log(values))(p, 1)], axis=1)
+    # Hermite's cubics, with the slopes of ln D so that steep laws stay monotone.
+    slope = values * np.gradient(np.log(values), edge_order=2)
+    rise = np.diff(values)
+    left, right = slope[:-1], slope[1:]
+    return np.stack(
+        [values[:-1], left, 3 * rise - 2 * left - right, left + right - 2 * rise], axis=1
+    )
 
 
 def _tables(laws: list[float | Callable], unit: float) -> NDArray[np.float64]:
     """The diffusivities of all ions in multiples of ``unit``, as the kernels read them."""
-    found = [_log_table(D) if callable(D) else None for D in laws]
-    points = max((law.shape[0] for law in found if law is not None), default=2)
-    tables = np.zeros((len(laws), points, 2))
+    found = [_table(D) if callable(D) else None for D in laws]
+    points = max((law.shape[0] for law in found if law is not None), default=1)
+    tables = np.zeros((len(laws), points, 4))
     for table, law, D in zip(tables, found, laws, strict=True):
         if law is not None:
-            table[:] = law
-            table[:, 0] -= np.log(unit)
+            table[:] = law / unit
         else:  # marked as a constant
-            table[0, 1], table[1, 0] = np.nan, D / unit
+            table[0, :2] = D / unit, np.nan
     return tables
 
 
