@@ -168,116 +168,134 @@ def rest_field(x, state, lam2, table, beam, potentiostatic, drive):
 
 
 @jit
-def rhs(x, v, state, drive, potentiostatic, beam, lam2, table, extra, y, out):
-    """Time derivative of the state on a mesh that moves with ``v``; returns the current.
+def rhs(
+    x, w, state, drive, idle, potentiostatic, width, motion, beam, lam2, table, extra, y, static, out
+):
+    """d(state)/ds along the run's clock s, on a mesh that moves with w = dx/ds; returns dt/ds.
 
-    ``drive`` is the current (galvanostatic) or the rate of change of the voltage. Fluxes are
-    relative to the moving faces; ``extra`` holds the numerical diffusivities of ``stabilise``.
+    Under a current s is the time and ``drive`` the current. Under a voltage s is the charge, so
+    that the mesh keeps pace with the front in every stage of a step, and ``drive`` the rate of
+    change of the voltage; the time that a charge takes follows from the voltage. Where the current
+    may vanish, ``idle`` keeps the clock going: ds = (current + idle) dt.
+
+    All rates are (dt/ds) ``static`` plus a part that knows no time. ``extra`` holds the numerical
+    diffusivities of ``stabilise``, which belong to the latter.
     """
     n, k = state.shape
     native = k - 1
     fractions(x, state, beam, lam2, y)
     for i in range(native):
+        static[0, i] = 0.0
         out[0, i] = 0.0
-    mean, motion = 0.0, 0.0
+    conducted, moved = 0.0, 0.0
     ha = x[1] - x[0]
     for c in range(n - 1):  # the right face of cell c
         f = state[c, native]
         hb = x[c + 2] - x[c + 1]
         per_2dx = 1.0 / (ha + hb)
         wa = hb * per_2dx
-        total, smear = v[c + 1], 0.0
-        for i in range(native):
+        total, shifted = 0.0, w[c + 1]
+        for i in range(k):
             face = wa * y[c, i] + (1.0 - wa) * y[c + 1, i]
             change = 2.0 * per_2dx * (y[c + 1, i] - y[c, i])
-            numerical = extra[c, i] * change
-            flux = coefficient(face, i, table) * (face * f - change) - v[c + 1] * face - numerical
-            out[c, i] -= flux
-            out[c + 1, i] = flux
+            flux = coefficient(face, i, table) * (face * f - change)
             total += flux
-            smear += numerical
-        face = wa * y[c, native] + (1.0 - wa) * y[c + 1, native]
-        change = 2.0 * per_2dx * (y[c + 1, native] - y[c, native])
-        total += coefficient(face, native, table) * (face * f - change) - v[c + 1] * face + smear
-        out[c, native] = total
+            shift = w[c + 1] * face
+            shifted -= shift
+            if i < native:
+                shift += extra[c, i] * change
+                static[c, i] -= flux
+                static[c + 1, i] = flux
+                out[c, i] += shift
+                out[c + 1, i] = -shift
+        static[c, native] = total
+        out[c, native] = shifted
         if potentiostatic:
-            mean += face_width(x, c) * total
-            motion += face_width(v, c) * f
+            conducted += width[c] * total
+            moved += width[c] * shifted
         ha = hb
     f = state[n - 1, native]
     total = coefficient(1.0, native, table) * (f - (1.0 - y[n - 1, native]) / (0.5 * ha))
-    out[n - 1, native] = total
-    current = drive
+    static[n - 1, native] = total
+    out[n - 1, native] = 0.0
+    clock, charging = 1.0, drive
     if potentiostatic:
-        mean += face_width(x, n - 1) * total
-        motion += face_width(v, n - 1) * f
-        current = (mean + lam2 * (drive - motion)) / x[n]
-    out[0, beam] += current
+        conducted += width[n - 1] * total
+        clock = (x[n] - moved + lam2 * motion) / (conducted + idle * x[n] + lam2 * drive)
+        charging = 1.0
+        static[0, beam] -= idle
+    out[0, beam] += charging
     per_lam2 = 1.0 / lam2
     for c in range(n):
-        out[c, native] = (current - out[c, native]) * per_lam2
-    return current
+        static[c, native] = -(static[c, native] + (idle if potentiostatic else 0.0)) * per_lam2
+        out[c, native] = (charging - out[c, native]) * per_lam2
+        for i in range(k):
+            out[c, i] += clock * static[c, i]
+    return clock
 
 
 @jit
-def jacobian(x, v, state, beam, lam2, table, extra, y, shift, lower, diag, upper):
-    """Blocks of ``shift I - d rhs / d state`` at fixed current; ``y`` as left by ``rhs``."""
+def jacobian(x, w, state, clock, beam, lam2, table, extra, y, shift, lower, diag, upper):
+    """Blocks of ``shift I - d rhs / d state`` at fixed dt/ds; ``y`` as left by ``rhs``."""
     n, k = state.shape
     native = k - 1
+    per_lam2 = 1.0 / lam2
     for c in range(n):
         for i in range(k):
             for j in range(k):
                 lower[c, i, j] = 0.0
                 diag[c, i, j] = shift if i == j else 0.0
                 upper[c, i, j] = 0.0
-    for c in range(n):
+    per_ha = 1.0 / (x[1] - x[0])
+    for c in range(n - 1):
         f = state[c, native]
-        if c < n - 1:
-            ha, hb = x[c + 1] - x[c], x[c + 2] - x[c + 1]
-            wa, dx = hb / (ha + hb), 0.5 * (ha + hb)
-            for i in range(k):
-                face = wa * y[c, i] + (1.0 - wa) * y[c + 1, i]
-                slope = (y[c + 1, i] - y[c, i]) / dx
-                d, dd = coefficient(face, i, table), coefficient_slope(face, i, table)
-                drift = d * f + dd * (face * f - slope) - v[c + 1]
-                da = wa * drift + d / dx
-                db = (1.0 - wa) * drift - d / dx
-                df = d * face
-                if i < native:
-                    da += extra[c, i] / dx
-                    db -= extra[c, i] / dx
-                    # this ion's balance in the two cells
-                    diag[c, i, i] += da / ha
-                    upper[c, i, i] += db / hb
-                    diag[c, i, native] += df
-                    lower[c + 1, i, i] -= da / ha
-                    diag[c + 1, i, i] -= db / hb
-                    lower[c + 1, i, native] -= df
-                    # the total current, less the numerical part that the native ion returns
-                    diag[c, native, i] += (da - extra[c, i] / dx) / ha / lam2
-                    upper[c, native, i] += (db + extra[c, i] / dx) / hb / lam2
-                    diag[c, native, native] += df / lam2
-                    if c == 0 and i == beam:  # its fraction counts without the sheet
-                        diag[0, i, native] -= da * lam2 / ha
-                        lower[1, i, native] += da * lam2 / ha
-                        diag[0, native, native] -= (da - extra[0, i] / dx) / ha
-                else:
-                    for m in range(native):
-                        diag[c, native, m] -= da / ha / lam2
-                        upper[c, native, m] -= db / hb / lam2
-                    diag[c, native, native] += df / lam2 + da / ha - db / hb
-                    upper[c, native, native] += db / hb
-                    if c > 0:
-                        lower[c, native, native] -= da / ha
-        else:
-            h = x[n] - x[n - 1]
-            d = coefficient(1.0, native, table)
-            da = 2.0 * d / h
-            for m in range(native):
-                diag[c, native, m] -= da / h / lam2
-            diag[c, native, native] += d / lam2 + da / h
-            if c > 0:
-                lower[c, native, native] -= da / h
+        per_hb = 1.0 / (x[c + 2] - x[c + 1])
+        wa = per_ha / (per_ha + per_hb)
+        per_dx = 2.0 * wa * per_hb
+        for i in range(k):
+            face = wa * y[c, i] + (1.0 - wa) * y[c + 1, i]
+            change = per_dx * (y[c + 1, i] - y[c, i])
+            d = clock * coefficient(face, i, table)
+            dd = clock * coefficient_slope(face, i, table)
+            drift = d * f + dd * (face * f - change) - w[c + 1]
+            da = (wa * drift + d * per_dx) * per_ha
+            db = ((1.0 - wa) * drift - d * per_dx) * per_hb
+            df = d * face
+            if i < native:
+                # the total current: the native ion returns what numerical diffusion moves
+                diag[c, native, i] += da * per_lam2
+                upper[c, native, i] += db * per_lam2
+                diag[c, native, native] += df * per_lam2
+                if c == 0 and i == beam:  # its fraction counts without the sheet
+                    diag[0, native, native] -= da
+                da += extra[c, i] * per_dx * per_ha
+                db -= extra[c, i] * per_dx * per_hb
+                # this ion's balance in the two cells
+                diag[c, i, i] += da
+                upper[c, i, i] += db
+                diag[c, i, native] += df
+                lower[c + 1, i, i] -= da
+                diag[c + 1, i, i] -= db
+                lower[c + 1, i, native] -= df
+                if c == 0 and i == beam:
+                    diag[0, i, native] -= da * lam2
+                    lower[1, i, native] += da * lam2
+            else:
+                for m in range(native):
+                    diag[c, native, m] -= da * per_lam2
+                    upper[c, native, m] -= db * per_lam2
+                diag[c, native, native] += df * per_lam2 + da - db
+                upper[c, native, native] += db
+                if c > 0:
+                    lower[c, native, native] -= da
+        per_ha = per_hb
+    d = clock * coefficient(1.0, native, table)
+    da = 2.0 * d * per_ha * per_ha
+    for m in range(native):
+        diag[n - 1, native, m] -= da * per_lam2
+    diag[n - 1, native, native] += d * per_lam2 + da
+    if n > 1:
+        lower[n - 1, native, native] -= da
 
 
 @jit
@@ -399,7 +417,7 @@ def solve(lower, diag, upper, b):
 
 
 @jit
-def stabilise(x, v, state, beam, lam2, table, y, extra):
+def stabilise(x, w, state, clock, beam, lam2, table, y, extra):
     """Numerical diffusivity of each foreign ion at each face, frozen for one step.
 
     Central fluxes oscillate where the flow relative to the mesh outruns diffusion across a cell
@@ -426,8 +444,8 @@ def stabilise(x, v, state, beam, lam2, table, y, extra):
             d, dd = coefficient(face, i, table), coefficient_slope(face, i, table)
             share = d * max(face, 0.0) / total
             change = d + dd * face
-            speed = f * (change - share * (change - dn - ddn * face_n)) - v[c + 1]
-            physical = d * (1.0 - share) + dn * share
+            speed = clock * f * (change - share * (change - dn - ddn * face_n)) - w[c + 1]
+            physical = clock * (d * (1.0 - share) + dn * share)
             needed = 0.5 * dx * abs(speed) - physical
             if needed <= 0.0:
                 continue
@@ -580,6 +598,7 @@ def advance(
     table,
     beam,
     potentiostatic,
+    idle,
     knots,
     values,
     t_end,
@@ -590,6 +609,7 @@ def advance(
     moving,
     max_steps,
     history,
+    tune,
 ):
     """Integrate until ``t_end`` or until ``charge_end`` has passed, in place.
 
@@ -602,102 +622,114 @@ def advance(
     extra = np.zeros((n, k))
     lower, diag, upper = np.empty((n, k, k)), np.empty((n, k, k)), np.empty((n, k, k))
     stages = np.empty((6, n, k))
-    argument, rate, rate_t = np.empty((n, k)), np.empty((n, k)), np.empty((n, k))
-    unit = np.empty((n, k))
-    x_stage, v_stage = np.empty(n + 1), np.empty(n + 1)
-    v, bend = np.zeros(n + 1), np.zeros(n + 1)
+    argument, rate, rate_s = np.empty((n, k)), np.empty((n, k)), np.empty((n, k))
+    static, border = np.empty((n, k)), np.empty((n, k))
+    x_stage, w, width = np.empty(n + 1), np.zeros(n + 1), np.empty(n)
     rho, goal, drift = np.empty(n), np.empty(n + 1), np.zeros(n + 1)
+    times = np.empty(6)
     start = 0.0
     for c in range(n):
         start += state[c, beam]
-    t, dt, dt_before, charge = 0.0, first_step, 0.0, 0.0
-    current, trend, memory, strongest = 0.0, 0.0, 0.0, 0.0
+    t, ds, charge, clock, pace = 0.0, first_step, 0.0, 1.0, 1.0
+    memory, strongest = 0.0, 0.0
     steps, rejected, factorisations, lowest = 0, 0, 0, 0.0
     value, integral = recorded(0.0, knots, values)
+    value_end, integral_end = value, integral
     history[0, 0], history[0, 1], history[0, 3] = 0.0, 0.0, potential_drop(x, state)
     fractions(x, state, beam, lam2, y)
     equidistribute(x, y, surface, rho, goal)
     while steps + rejected < max_steps:
-        remaining = t_end - t
-        if dt > remaining:
-            dt = remaining
-        elif dt > 0.5 * remaining:
-            dt = 0.5 * remaining
-        small = 1e-6 * dt
-        value_end, integral_end = recorded(t + dt, knots, values)
-        drive = (value_end - value) / dt if potentiostatic else (integral_end - integral) / dt
-        # The mesh moves on with the charge as it did, and half of the way to where it should be
-        # now: a tracking filter, because the goal is known only through a discrete solution and
-        # so is noisy. Under a voltage the current falls, and the nodes decelerate with it.
-        pace, slope = drive, 0.0
+        left = (t_end - t) / clock
         if potentiostatic:
-            pace, slope = max(0.0, current + 0.5 * dt_before * trend), trend
-        catch_up = 0.0 if memory == 0.0 else min(1.0, dt / memory)
-        damp = 1.0 if moving else 0.0
+            left = min(left, (charge_end - charge) / pace)
+        if ds > left:
+            ds = left
+        elif ds > 0.5 * left:
+            ds = 0.5 * left
+        small = 1e-6 * ds
+        value_end, integral_end = recorded(t + clock * ds, knots, values)
+        if potentiostatic:
+            drive = (value_end - value) / (clock * ds)
+        else:
+            drive = (integral_end - integral) / ds
+            pace = drive
+        # The mesh moves on with the charge as it did, and part of the way to where it should be
+        # now: a tracking filter, because the goal is known only through a discrete solution and
+        # so is noisy.
+        catch_up = 0.0 if memory == 0.0 else tune[0] * min(1.0, pace * ds / memory)
         for m in range(1, n):
-            v[m] = pace * drift[m] + 0.5 * catch_up * (goal[m] - x[m]) / dt
-            bend[m] = slope * drift[m]
+            w[m] = pace * drift[m] + catch_up * (goal[m] - x[m]) / ds
+        damp = 1.0 if moving else 0.0
         for c in range(n):
-            shrink = v[c] - v[c + 1] + 0.5 * dt * (bend[c] - bend[c + 1])
-            shrink *= dt / (x[c + 1] - x[c])
+            shrink = (w[c] - w[c + 1]) * ds / (x[c + 1] - x[c])
             if shrink * damp > 0.7:
                 damp = 0.7 / shrink
-        for m in range(n + 1):
-            v[m] *= damp
-            bend[m] *= damp
-            v_stage[m] = v[m] + small * bend[m]
-            x_stage[m] = x[m] + small * v[m]
+        for m in range(1, n):
+            w[m] *= damp
+            x_stage[m] = x[m] + small * w[m]
+        x_stage[0], x_stage[n] = x[0], x[n]
 
-        stabilise(x, v, state, beam, lam2, table, y, extra)
-        now = rhs(x, v, state, drive, potentiostatic, beam, lam2, table, extra, y, rate)
-        history[steps, 2] = now
-        shift = 1.0 / (GAMMA * dt)
-        jacobian(x, v, state, beam, lam2, table, extra, y, shift, lower, diag, upper)
+        motion = 0.0
+        for c in range(n):
+            width[c] = face_width(x, c)
+            motion += face_width(w, c) * state[c, native]
+        stabilise(x, w, state, clock, beam, lam2, table, y, extra)
+        now = rhs(
+            x, w, state, drive, idle, potentiostatic, width, motion, beam, lam2, table, extra, y, border, rate
+        )  # fmt: skip
+        history[steps, 2] = 1.0 / now - idle if potentiostatic else drive
+        shift = 1.0 / (GAMMA * ds)
+        jacobian(x, w, state, now, beam, lam2, table, extra, y, shift, lower, diag, upper)
         factorise(lower, diag, upper)
         factorisations += 1
-        rhs(x_stage, v_stage, state, drive, potentiostatic, beam, lam2, table, extra, y, rate_t)
+        clock_s = rhs(
+            x_stage, w, state, drive, idle, potentiostatic, width, motion, beam, lam2, table, extra, y, static,
+            rate_s,
+        )  # fmt: skip
+        clock_s = (clock_s - now) / small
         for c in range(n):
             for i in range(k):
-                rate_t[c, i] = (rate_t[c, i] - rate[c, i]) / small
-        border = 0.0
+                rate_s[c, i] = (rate_s[c, i] - rate[c, i]) / small
+        response = 0.0
         if potentiostatic:
+            solve(lower, diag, upper, border)
             for c in range(n):
-                for i in range(k):
-                    unit[c, i] = 1.0 / lam2 if i == native else 0.0
-            unit[0, beam] = 1.0
-            solve(lower, diag, upper, unit)
-            for c in range(n):
-                border += (face_width(x, c) * shift + face_width(v, c)) * unit[c, native]
+                response += width[c] * border[c, native]
+            response = response * shift - drive
+        ticks = now
         for s in range(6):
             if s > 0:
                 combine(state, 1.0, A_STAGE[s], stages, s, argument)
-                step = ALPHA[s] * dt
-                for m in range(n + 1):
-                    v_stage[m] = v[m] + step * bend[m]
-                    x_stage[m] = x[m] + step * (v[m] + 0.5 * step * bend[m])
-                rhs(
-                    x_stage, v_stage, argument, drive, potentiostatic, beam, lam2, table, extra, y,
-                    rate,
+                for m in range(1, n):
+                    x_stage[m] = x[m] + ALPHA[s] * ds * w[m]
+                ticks = rhs(
+                    x_stage, w, argument, drive, idle, potentiostatic, width, motion, beam, lam2, table, extra,
+                    y, static, rate,
                 )  # fmt: skip
             b = stages[s]
-            gain = GAMMA_T[s] * dt
+            gain = GAMMA_T[s] * ds
             for c in range(n):
                 for i in range(k):
-                    rate[c, i] += gain * rate_t[c, i]
-            combine(rate, 1.0 / dt, C_STAGE[s], stages, s, b)
+                    rate[c, i] += gain * rate_s[c, i]
+            combine(rate, 1.0 / ds, C_STAGE[s], stages, s, b)
+            if not potentiostatic:
+                solve(lower, diag, upper, b)
+                continue
+            # The border: the drop of the potential fixes the change of dt/ds.
             wanted = 0.0
-            if potentiostatic:
-                for c in range(n):
-                    wanted += face_width(x, c) * b[c, native]
+            for c in range(n):
+                wanted += width[c] * b[c, native]
             solve(lower, diag, upper, b)
-            if potentiostatic:
-                # The border: the drop of the potential fixes the change of the current.
-                for c in range(n):
-                    weight = face_width(x, c) * shift + face_width(v, c)
-                    wanted -= weight * b[c, native]
-                for c in range(n):
-                    for i in range(k):
-                        b[c, i] += wanted / border * unit[c, i]
+            for c in range(n):
+                wanted -= width[c] * shift * b[c, native]
+            wanted /= response
+            for c in range(n):
+                for i in range(k):
+                    b[c, i] += wanted * border[c, i]
+            times[s] = ticks + gain * clock_s + wanted
+            for q in range(s):
+                times[s] += C_STAGE[s, q] / ds * times[q]
+            times[s] /= shift
         error, scale = 0.0, 0.0
         for c in range(n):
             h = x_stage[c + 1] - x_stage[c]
@@ -706,46 +738,59 @@ def advance(
                 if i == native:
                     strongest = max(strongest, abs(argument[c, i]))
                     scale = max(abs(argument[c, i]), 0.6 * scale, 1e-8 * strongest)
-                    relative = stages[5, c, i] / (4.0 * tol * scale + 1e-300)
+                    relative = stages[5, c, i] / (tune[5] * tol * scale + 1e-300)
                 else:
                     relative = stages[5, c, i] / (tol * h)
                 error += relative * relative
         error = math.sqrt(error / (n * k))
-        if not error < 1.0:
+        t_new = t + ds
+        if potentiostatic:
+            t_new = t + times[5]
+            for q in range(5):
+                t_new += A_STAGE[5, q] * times[q]
+            error = max(error, abs(times[5]) / (tol * t_new + 1e-300))
+        if not (error < 1.0 and t_new > t):
             rejected += 1
-            dt *= 0.3 if not error < 1e6 else max(0.2, 0.9 * error**-0.25)
-            if dt < 1e-14 * (t + first_step):
+            ds *= 0.3 if not error < 1e6 else max(0.2, 0.9 * error**-0.25)
+            if ds < 1e-14 * (max(t, charge) + first_step):
                 return STEP_TOO_SMALL, steps, rejected, factorisations, lowest
             continue
         if potentiostatic:
-            # Send through the little charge that brings the potential back onto the voltage.
-            drop, response = 0.0, 0.0
+            # Let the little time pass that brings the potential back onto the voltage.
+            value_end, integral_end = recorded(t_new, knots, values)
+            drop, change = 0.0, 0.0
             for c in range(n):
-                weight = face_width(x_stage, c)
-                drop += weight * argument[c, native]
-                response += weight * unit[c, native]
+                drop += face_width(x_stage, c) * argument[c, native]
+                change += face_width(x_stage, c) * border[c, native]
+            wanted = (value_end - drop) / change
+            t_new += wanted / shift
             for c in range(n):
                 for i in range(k):
-                    argument[c, i] += (value_end - drop) / response * unit[c, i]
-        # Accepted, unless the charge aimed at lies elsewhere.
+                    argument[c, i] += wanted * border[c, i]
+        # Accepted, unless the end aimed at lies elsewhere.
         charge_new = -start
         for c in range(n):
             charge_new += argument[c, beam]
-        beyond = charge_new - charge_end
-        if beyond > 1e-9 * charge_end:
-            dt *= 1.0 - beyond / (charge_new - charge)
-            continue
-        finished = beyond > -1e-9 * charge_end or dt >= remaining
+        if potentiostatic:
+            beyond = (charge_new - charge_end) / (charge_new - charge)
+            if t_end < 1e300:
+                beyond = max(beyond, (t_new - t_end) / (t_new - t))
+            if beyond > 1e-9:
+                ds *= 1.0 - beyond
+                continue
+        finished = ds >= left * (1.0 - 1e-12)
+        if potentiostatic:
+            finished = charge_new > charge_end * (1.0 - 1e-9) or t_new > t_end * (1.0 - 1e-9)
         for c in range(n):
             for i in range(k):
                 state[c, i] = argument[c, i]
         for m in range(n + 1):
             x[m] = x_stage[m]
-        trend = 0.0
-        if dt_before > 0.0:
-            trend = 2.0 * ((charge_new - charge) / dt - current) / (dt + dt_before)
-        current = (charge_new - charge) / dt
-        t += dt
+        step = charge_new - charge
+        if potentiostatic:
+            pace = step / ds
+            clock = (t_new - t) / ds
+        t = t_new
         charge = charge_new
         value, integral = value_end, integral_end
         fractions(x, state, beam, lam2, y)
@@ -755,17 +800,17 @@ def advance(
         history[steps, 1] = charge
         history[steps, 3] = potential_drop(x, state)
         if finished:
-            history[steps, 2] = rhs(
-                x, v, state, drive, potentiostatic, beam, lam2, table, extra, y, rate
-            )
+            now = rhs(
+                x, w, state, drive, idle, potentiostatic, width, motion, beam, lam2, table, extra, y, static, rate
+            )  # fmt: skip
+            history[steps, 2] = 1.0 / now - idle if potentiostatic else drive
             return DONE, steps, rejected, factorisations, lowest
         equidistribute(x, y, max(surface, 0.03 * charge), rho, goal)
-        dt_before = dt
-        memory = max(dt, 0.7 * memory)  # a shrinking step must not speed up the filter
-        if current > 0.0:  # a record may pause
+        if step > 0.0:
+            memory = max(step, tune[2] * memory)  # a shrinking step must not speed up the filter
             for m in range(1, n):
-                drift[m] += 0.3 * (goal[m] - x[m]) / (current * memory)
-        dt *= min(2.0, max(0.2, 0.7 * (error + 1e-12) ** -0.25))
+                drift[m] += tune[1] * (goal[m] - x[m]) / memory
+        ds *= min(tune[3], max(0.2, tune[4] * (error + 1e-12) ** -0.25))
     return TOO_MANY_STEPS, steps, rejected, factorisations, lowest
 
 

@@ -272,6 +272,7 @@ _NM = 1e-9
 _CELLS = (60, 90, 135, 200, 300, 450, 700)
 _MAX_STEPS = 10_000
 _FLOOR = 1e-4
+TUNE = np.array([0.4,0.25,0.85,2.0,0.8,20,0,0,0,0.])
 
 
 def _table(D: Callable, points: int = 2048) -> NDArray[np.float64]:
@@ -458,8 +459,8 @@ def _advance(problem: _Problem, cells: int, tol: float, mesh, rtol: float) -> Ru
     history = np.zeros((_MAX_STEPS + 1, 4))
     verdict, steps, rejected, factorisations, lowest = kernels.advance(
         nodes, state, problem.lam2, problem.table, problem.beam, problem.potentiostatic,
-        problem.knots, problem.values, problem.t_end, problem.charge_end, tol,
-        0.05 * problem.surface, problem.surface, mesh is None, _MAX_STEPS, history,
+        0.0, problem.knots, problem.values, problem.t_end, problem.charge_end, tol,
+        0.05 * problem.surface, problem.surface, mesh is None, _MAX_STEPS, history, TUNE,
     )  # fmt: skip
     unit_time = _NM / problem.velocity
     charge_density = e * glass.ion_density
