@@ -624,14 +624,14 @@ def advance(
     stages = np.empty((6, n, k))
     argument, rate, rate_s = np.empty((n, k)), np.empty((n, k)), np.empty((n, k))
     static, border = np.empty((n, k)), np.empty((n, k))
-    x_stage, w, width = np.empty(n + 1), np.zeros(n + 1), np.empty(n)
+    x_stage, w = np.empty(n + 1), np.zeros(n + 1)
+    width, width_new = np.empty(n), np.empty(n)
     rho, goal, drift = np.empty(n), np.empty(n + 1), np.zeros(n + 1)
-    times = np.empty(6)
     start = 0.0
     for c in range(n):
         start += state[c, beam]
     t, ds, charge, clock, pace = 0.0, first_step, 0.0, 1.0, 1.0
-    memory, strongest = 0.0, 0.0
+    memory, strongest, after, change, bend, ds_before = 0.0, 0.0, 1.0, 0.0, 0.0, 0.0
     steps, rejected, factorisations, lowest = 0, 0, 0, 0.0
     value, integral = recorded(0.0, knots, values)
     value_end, integral_end = value, integral
@@ -682,11 +682,10 @@ def advance(
         jacobian(x, w, state, now, beam, lam2, table, extra, y, shift, lower, diag, upper)
         factorise(lower, diag, upper)
         factorisations += 1
-        clock_s = rhs(
+        rhs(
             x_stage, w, state, drive, idle, potentiostatic, width, motion, beam, lam2, table, extra, y, static,
             rate_s,
         )  # fmt: skip
-        clock_s = (clock_s - now) / small
         for c in range(n):
             for i in range(k):
                 rate_s[c, i] = (rate_s[c, i] - rate[c, i]) / small
@@ -696,13 +695,12 @@ def advance(
             for c in range(n):
                 response += width[c] * border[c, native]
             response = response * shift - drive
-        ticks = now
         for s in range(6):
             if s > 0:
                 combine(state, 1.0, A_STAGE[s], stages, s, argument)
                 for m in range(1, n):
                     x_stage[m] = x[m] + ALPHA[s] * ds * w[m]
-                ticks = rhs(
+                rhs(
                     x_stage, w, argument, drive, idle, potentiostatic, width, motion, beam, lam2, table, extra,
                     y, static, rate,
                 )  # fmt: skip
@@ -726,10 +724,6 @@ def advance(
             for c in range(n):
                 for i in range(k):
                     b[c, i] += wanted * border[c, i]
-            times[s] = ticks + gain * clock_s + wanted
-            for q in range(s):
-                times[s] += C_STAGE[s, q] / ds * times[q]
-            times[s] /= shift
         error, scale = 0.0, 0.0
         for c in range(n):
             h = x_stage[c + 1] - x_stage[c]
@@ -744,29 +738,37 @@ def advance(
                 error += relative * relative
         error = math.sqrt(error / (n * k))
         t_new = t + ds
-        if potentiostatic:
-            t_new = t + times[5]
-            for q in range(5):
-                t_new += A_STAGE[5, q] * times[q]
-            error = max(error, abs(times[5]) / (tol * t_new + 1e-300))
+        if potentiostatic and error < 1.0:
+            # Let the little time pass that brings the potential back onto the voltage (too little
+            # to count); the time of the step by a parabola through dt/ds at its ends and before.
+            for c in range(n):
+                width_new[c] = face_width(x_stage, c)
+            for _ in range(2):
+                drop, response = 0.0, 0.0
+                for c in range(n):
+                    drop += width_new[c] * argument[c, native]
+                    response += width_new[c] * border[c, native]
+                wanted = (value_end - drop) / response
+                for c in range(n):
+                    for i in range(k):
+                        argument[c, i] += wanted * border[c, i]
+                after = rhs(
+                    x_stage, w, argument, drive, idle, potentiostatic, width_new, motion, beam,
+                    lam2, table, extra, y, static, rate,
+                )  # fmt: skip
+                change = (after - now) / ds
+                if steps == 0:
+                    bend, ds_before = change, ds
+                curved = (change - bend) / (ds + ds_before) * ds**3 / 6.0
+                t_new = t + 0.5 * (now + after) * ds - curved
+                value_end, integral_end = recorded(t_new, knots, values)
+            error = max(error, abs(curved) / (tol * t_new))
         if not (error < 1.0 and t_new > t):
             rejected += 1
             ds *= 0.3 if not error < 1e6 else max(0.2, 0.9 * error**-0.25)
             if ds < 1e-14 * (max(t, charge) + first_step):
                 return STEP_TOO_SMALL, steps, rejected, factorisations, lowest
             continue
-        if potentiostatic:
-            # Let the little time pass that brings the potential back onto the voltage.
-            value_end, integral_end = recorded(t_new, knots, values)
-            drop, change = 0.0, 0.0
-            for c in range(n):
-                drop += face_width(x_stage, c) * argument[c, native]
-                change += face_width(x_stage, c) * border[c, native]
-            wanted = (value_end - drop) / change
-            t_new += wanted / shift
-            for c in range(n):
-                for i in range(k):
-                    argument[c, i] += wanted * border[c, i]
         # Accepted, unless the end aimed at lies elsewhere.
         charge_new = -start
         for c in range(n):
@@ -789,7 +791,8 @@ def advance(
         step = charge_new - charge
         if potentiostatic:
             pace = step / ds
-            clock = (t_new - t) / ds
+            clock = after
+            bend, ds_before = change, ds
         t = t_new
         charge = charge_new
         value, integral = value_end, integral_end
