@@ -18,6 +18,7 @@ import math
 import numba
 import numpy as np
 
+SMOOTH = 0.3
 jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 # RODAS4, a stiffly accurate Rosenbrock method of order 4 with an embedded order 3
@@ -539,7 +540,7 @@ def equidistribute(x, y, surface, rho, goal):
         size[c] = min(size[c], size[c + 1] + 0.35 * 0.5 * (x[c + 2] - x[c]))
     for c in range(n):
         rho[c] = 1.0 / size[c]
-    for _ in range(n // 5):
+    for _ in range(int(n * SMOOTH)):
         before = rho[0]
         for c in range(n):
             here = rho[c]

@@ -272,7 +272,9 @@ _NM = 1e-9
 _CELLS = (60, 90, 135, 200, 300, 450, 700)
 _MAX_STEPS = 10_000
 _FLOOR = 1e-4
-TUNE = np.array([0.4,0.25,0.85,2.0,0.8,20,0,0,0,0.])
+TUNE = np.array([0.4,0.25,0.85,2.0,0.8,20,1,1,.5,0.])
+LAMF=[0.5]
+SURF=[0.05,0.2]
 
 
 def _table(D: Callable, points: int = 2048) -> NDArray[np.float64]:
@@ -383,7 +385,7 @@ def _scale(glass, ions, native, beam, drive, until, start) -> _Problem:
                     f" {supplied[-1] * _NM * charge_density:g} C/m^2"
                 )
     unit = velocity * _NM
-    width = _at(ions[beam], _FLOOR) / unit
+    width = max(_at(ions[beam], _FLOOR) / unit, LAMF[0] * glass.debye_length / _NM)
     depth = min(charge_end, t_end, glass.thickness / _NM)
     return _Problem(
         glass=glass,
@@ -398,7 +400,7 @@ def _scale(glass, ions, native, beam, drive, until, start) -> _Problem:
         values=values,
         t_end=t_end,
         charge_end=charge_end,
-        surface=0.05 * min(width, depth, 1.0),
+        surface=SURF[0] * min(width, depth, 1.0),
         start=start,
     )
 
@@ -460,7 +462,7 @@ def _advance(problem: _Problem, cells: int, tol: float, mesh, rtol: float) -> Ru
     verdict, steps, rejected, factorisations, lowest = kernels.advance(
         nodes, state, problem.lam2, problem.table, problem.beam, problem.potentiostatic,
         0.0, problem.knots, problem.values, problem.t_end, problem.charge_end, tol,
-        0.05 * problem.surface, problem.surface, mesh is None, _MAX_STEPS, history, TUNE,
+        SURF[1] * problem.surface, problem.surface, mesh is None, _MAX_STEPS, history, TUNE,
     )  # fmt: skip
     unit_time = _NM / problem.velocity
     charge_density = e * glass.ion_density
