@@ -11,49 +11,37 @@ face, ``state[c] = (q_0, ..., q_{k-2}, f_{c+1})``. Gauss's law gives the native 
 outside the front surface is zero; the charge attached to the surface, lam2 f_1, is a sheet of ions
 of the beam. It is counted in q of the first cell, but is not in the glass: the first cell is
 neutral, and no Debye layer of the sheet has to be resolved.
+
+The clock s of a run is the time under a current. Under a voltage it is the charge: the mesh then
+keeps pace with the front in every stage of a step, whatever the current does meanwhile, and the
+time follows. Rates are d/ds; ``w`` is dx/ds of the nodes.
 """
 
 import math
+from collections import namedtuple
 
 import numba
 import numpy as np
 
-SMOOTH = 0.3
 jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
-# RODAS4, a stiffly accurate Rosenbrock method of order 4 with an embedded order 3
-# (Hairer and Wanner, Solving Ordinary Differential Equations II, section IV.10).
-GAMMA = 0.25
-ALPHA = (0.0, 0.386, 0.21, 0.63, 1.0, 1.0)
-GAMMA_T = (0.25, -0.1043, 0.1035, -0.0362, 0.0, 0.0)
-A_STAGE = np.array(
-    [
-        [0.0, 0.0, 0.0, 0.0, 0.0],
-        [1.544, 0.0, 0.0, 0.0, 0.0],
-        [0.9466785280815826, 0.2557011698983284, 0.0, 0.0, 0.0],
-        [3.314825187068521, 2.896124015972201, 0.9986419139977817, 0.0, 0.0],
-        [1.221224509226641, 6.019134481288629, 12.53708332932087, -0.687886036105895, 0.0],
-        [1.221224509226641, 6.019134481288629, 12.53708332932087, -0.687886036105895, 1.0],
-    ]
-)
-C_STAGE = np.array(
-    [
-        [0.0, 0.0, 0.0, 0.0, 0.0],
-        [-5.6688, 0.0, 0.0, 0.0, 0.0],
-        [-2.430093356833875, -0.2063599157091915, 0.0, 0.0, 0.0],
-        [-0.1073529058151375, -9.594562251023355, -20.47028614809616, 0.0, 0.0],
-        [7.496443313967647, -10.24680431464352, -33.99990352819905, 11.7089089320616, 0.0],
-        [
-            8.083246795921522,
-            -7.981132988064893,
-            -31.52159432874371,
-            16.31930543123136,
-            -6.058818238834054,
-        ],
-    ]
-)
+# RODAS3, a stiffly accurate Rosenbrock method of order 3 with an embedded order 2
+# (doi 10.1016/S1352-2310(97)83212-8). Its second stage is taken where the first one is.
+GAMMA = 0.5
+ALPHA = (0.0, 0.0, 1.0, 1.0)
+GAMMA_S = (0.5, 1.5, 0.0, 0.0)
+A_STAGE = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [2.0, 0.0, 1.0]])
+C_STAGE = np.array([[0.0, 0.0, 0.0], [4.0, 0.0, 0.0], [1.0, -1.0, 0.0], [1.0, -1.0, -8.0 / 3.0]])
 
 DONE, TOO_MANY_STEPS, STEP_TOO_SMALL = 0, 1, 2
+
+Setting = namedtuple("Setting", "lam2 table beam potentiostatic idle")
+Setting.__doc__ = """What stays the same during a run.
+
+``table`` holds the diffusion coefficients (see ``coefficient``), ``beam`` is the number of the ion
+that the beam delivers. Under a voltage ``idle`` keeps the clock going where the current may vanish:
+ds = (current + idle) dt.
+"""
 
 
 @jit
@@ -93,32 +81,6 @@ def coefficient_slope(y, ion, table):
 
 
 @jit
-def fractions(x, state, beam, lam2, y):
-    """Fill ``y[c, i]`` from the amounts; the native ion from Gauss's law."""
-    n, k = state.shape
-    left = 0.0
-    for c in range(n):
-        per_h = 1.0 / (x[c + 1] - x[c])
-        rest = 1.0 + lam2 * (state[c, k - 1] - left) * per_h
-        for i in range(k - 1):
-            y[c, i] = state[c, i] * per_h
-            rest -= y[c, i]
-        y[c, k - 1] = rest
-        left = state[c, k - 1]
-    y[0, beam] -= lam2 * state[0, k - 1] / (x[1] - x[0])
-
-
-@jit
-def potential_drop(x, state):
-    """phi(0) - phi(d) in units of kT/e; the sheet charge sits at the front surface."""
-    n, k = state.shape
-    total = 0.0
-    for c in range(n):
-        total += face_width(x, c) * state[c, k - 1]
-    return total
-
-
-@jit
 def face_width(x, c):
     """Width that the field at the right face of cell c stands for."""
     n = x.size - 1
@@ -130,7 +92,35 @@ def face_width(x, c):
 
 
 @jit
-def rest_field(x, state, lam2, table, beam, potentiostatic, drive):
+def fractions(p, x, state, y):
+    """Fill ``y[c, i]`` from the amounts; the native ion from Gauss's law."""
+    n, k = state.shape
+    left = 0.0
+    for c in range(n):
+        per_h = 1.0 / (x[c + 1] - x[c])
+        rest = 1.0 + p.lam2 * (state[c, k - 1] - left) * per_h
+        for i in range(k - 1):
+            y[c, i] = state[c, i] * per_h
+            rest -= y[c, i]
+        y[c, k - 1] = rest
+        left = state[c, k - 1]
+    y[0, p.beam] -= p.lam2 * state[0, k - 1] / (x[1] - x[0])
+
+
+@jit
+def voltage(width, state):
+    """Potential difference in units of kT/e: the fields times the widths they stand for.
+
+    That is phi(0) - phi(d), since the sheet charge sits at the front surface.
+    """
+    total = 0.0
+    for c in range(width.size):
+        total += width[c] * state[c, -1]
+    return total
+
+
+@jit
+def rest_field(p, x, state, drive):
     """Set the fields of the start: electroneutral glass with one current everywhere.
 
     ``drive`` is the current or the voltage. The sheet charge is attached as ions of the beam.
@@ -147,62 +137,60 @@ def rest_field(x, state, lam2, table, beam, potentiostatic, drive):
                 right = state[c + 1, i] / hb
                 face = (hb * left + ha * right) / (ha + hb)
                 slope = (right - left) / (0.5 * (ha + hb))
-            d = coefficient(face, i, table)
+            d = coefficient(face, i, p.table)
             conductance += d * face
             diffusion -= d * slope
             rest -= face
             slope_n -= slope
-        d = coefficient(rest, k - 1, table)
+        d = coefficient(rest, k - 1, p.table)
         plain[c, 0] = conductance + d * rest
         plain[c, 1] = diffusion - d * slope_n
     current = drive
-    if potentiostatic:
+    if p.potentiostatic:
         resistance = 0.0
         for c in range(n):
-            w = face_width(x, c) / plain[c, 0]
-            resistance += w
-            current += w * plain[c, 1]
+            r = face_width(x, c) / plain[c, 0]
+            resistance += r
+            current += r * plain[c, 1]
         current /= resistance
     for c in range(n):
         state[c, k - 1] = (current - plain[c, 1]) / plain[c, 0]
-    state[0, beam] += lam2 * state[0, k - 1]
+    state[0, p.beam] += p.lam2 * state[0, k - 1]
 
 
 @jit
-def rhs(
-    x, w, state, drive, idle, potentiostatic, width, motion, beam, lam2, table, extra, y, static, out
-):
-    """d(state)/ds along the run's clock s, on a mesh that moves with w = dx/ds; returns dt/ds.
+def rhs(p, x, w, state, drive, width, motion, extra, y, static, out):
+    """Fill ``out`` with d(state)/ds on a mesh that moves with ``w``; returns dt/ds.
 
-    Under a current s is the time and ``drive`` the current. Under a voltage s is the charge, so
-    that the mesh keeps pace with the front in every stage of a step, and ``drive`` the rate of
-    change of the voltage; the time that a charge takes follows from the voltage. Where the current
-    may vanish, ``idle`` keeps the clock going: ds = (current + idle) dt.
+    ``drive`` is the current, or the rate of change of the voltage. All rates are (dt/ds)
+    ``static`` plus a part that knows no time: what the mesh sweeps over, what the charge brings,
+    and the numerical diffusivities ``extra`` of ``stabilise``.
 
-    All rates are (dt/ds) ``static`` plus a part that knows no time. ``extra`` holds the numerical
-    diffusivities of ``stabilise``, which belong to the latter.
+    Under a voltage dt/ds follows from the drop of the potential: the fields times ``width``, those
+    of the start of the step, and what the mesh makes of it, ``motion``. Constant weights make the
+    drop a linear function of the state, which a Rosenbrock method holds exactly in each stage.
     """
     n, k = state.shape
     native = k - 1
-    fractions(x, state, beam, lam2, y)
+    fractions(p, x, state, y)
     for i in range(native):
         static[0, i] = 0.0
         out[0, i] = 0.0
-    conducted, moved = 0.0, 0.0
+    conducted, swept = 0.0, 0.0
     ha = x[1] - x[0]
     for c in range(n - 1):  # the right face of cell c
         f = state[c, native]
         hb = x[c + 2] - x[c + 1]
         per_2dx = 1.0 / (ha + hb)
         wa = hb * per_2dx
-        total, shifted = 0.0, w[c + 1]
+        total, rest = 0.0, w[c + 1]
         for i in range(k):
             face = wa * y[c, i] + (1.0 - wa) * y[c + 1, i]
             change = 2.0 * per_2dx * (y[c + 1, i] - y[c, i])
-            flux = coefficient(face, i, table) * (face * f - change)
+            flux = coefficient(face, i, p.table) * (face * f - change)
             total += flux
             shift = w[c + 1] * face
-            shifted -= shift
+            rest -= shift
             if i < native:
                 shift += extra[c, i] * change
                 static[c, i] -= flux
@@ -210,25 +198,25 @@ def rhs(
                 out[c, i] += shift
                 out[c + 1, i] = -shift
         static[c, native] = total
-        out[c, native] = shifted
-        if potentiostatic:
-            conducted += width[c] * total
-            moved += width[c] * shifted
+        out[c, native] = rest
+        conducted += width[c] * total
+        swept += width[c] * rest
         ha = hb
+    # Native ions leave through the back, where their density is N.
     f = state[n - 1, native]
-    total = coefficient(1.0, native, table) * (f - (1.0 - y[n - 1, native]) / (0.5 * ha))
+    total = coefficient(1.0, native, p.table) * (f - (1.0 - y[n - 1, native]) / (0.5 * ha))
     static[n - 1, native] = total
     out[n - 1, native] = 0.0
-    clock, charging = 1.0, drive
-    if potentiostatic:
-        conducted += width[n - 1] * total
-        clock = (x[n] - moved + lam2 * motion) / (conducted + idle * x[n] + lam2 * drive)
-        charging = 1.0
-        static[0, beam] -= idle
-    out[0, beam] += charging
-    per_lam2 = 1.0 / lam2
+    clock, charging, idle = 1.0, drive, 0.0
+    if p.potentiostatic:
+        idle, charging = p.idle, 1.0
+        conducted += width[n - 1] * total + idle * x[n]
+        clock = (x[n] - swept + p.lam2 * motion) / (conducted + p.lam2 * drive)
+        static[0, p.beam] -= idle
+    out[0, p.beam] += charging
+    per_lam2 = 1.0 / p.lam2
     for c in range(n):
-        static[c, native] = -(static[c, native] + (idle if potentiostatic else 0.0)) * per_lam2
+        static[c, native] = -(static[c, native] + idle) * per_lam2
         out[c, native] = (charging - out[c, native]) * per_lam2
         for i in range(k):
             out[c, i] += clock * static[c, i]
@@ -236,17 +224,21 @@ def rhs(
 
 
 @jit
-def jacobian(x, w, state, clock, beam, lam2, table, extra, y, shift, lower, diag, upper):
-    """Blocks of ``shift I - d rhs / d state`` at fixed dt/ds; ``y`` as left by ``rhs``."""
+def jacobian(p, x, w, state, clock, extra, y, d, dd, shift, lower, diag, upper):
+    """Blocks of ``shift I - d rhs / d state`` at fixed dt/ds.
+
+    ``y`` as left by ``rhs``; ``d`` and ``dd`` as left by ``stabilise``.
+    """
     n, k = state.shape
     native = k - 1
-    per_lam2 = 1.0 / lam2
+    per_lam2 = 1.0 / p.lam2
     for c in range(n):
         for i in range(k):
             for j in range(k):
                 lower[c, i, j] = 0.0
-                diag[c, i, j] = shift if i == j else 0.0
+                diag[c, i, j] = 0.0
                 upper[c, i, j] = 0.0
+            diag[c, i, i] = shift
     per_ha = 1.0 / (x[1] - x[0])
     for c in range(n - 1):
         f = state[c, native]
@@ -256,18 +248,17 @@ def jacobian(x, w, state, clock, beam, lam2, table, extra, y, shift, lower, diag
         for i in range(k):
             face = wa * y[c, i] + (1.0 - wa) * y[c + 1, i]
             change = per_dx * (y[c + 1, i] - y[c, i])
-            d = clock * coefficient(face, i, table)
-            dd = clock * coefficient_slope(face, i, table)
-            drift = d * f + dd * (face * f - change) - w[c + 1]
-            da = (wa * drift + d * per_dx) * per_ha
-            db = ((1.0 - wa) * drift - d * per_dx) * per_hb
-            df = d * face
+            diffusion = clock * d[c, i]
+            drift = diffusion * f + clock * dd[c, i] * (face * f - change) - w[c + 1]
+            da = (wa * drift + diffusion * per_dx) * per_ha
+            db = ((1.0 - wa) * drift - diffusion * per_dx) * per_hb
+            df = diffusion * face
             if i < native:
                 # the total current: the native ion returns what numerical diffusion moves
                 diag[c, native, i] += da * per_lam2
                 upper[c, native, i] += db * per_lam2
                 diag[c, native, native] += df * per_lam2
-                if c == 0 and i == beam:  # its fraction counts without the sheet
+                if c == 0 and i == p.beam:  # its fraction counts without the sheet
                     diag[0, native, native] -= da
                 da += extra[c, i] * per_dx * per_ha
                 db -= extra[c, i] * per_dx * per_hb
@@ -278,9 +269,9 @@ def jacobian(x, w, state, clock, beam, lam2, table, extra, y, shift, lower, diag
                 lower[c + 1, i, i] -= da
                 diag[c + 1, i, i] -= db
                 lower[c + 1, i, native] -= df
-                if c == 0 and i == beam:
-                    diag[0, i, native] -= da * lam2
-                    lower[1, i, native] += da * lam2
+                if c == 0 and i == p.beam:
+                    diag[0, i, native] -= da * p.lam2
+                    lower[1, i, native] += da * p.lam2
             else:
                 for m in range(native):
                     diag[c, native, m] -= da * per_lam2
@@ -290,11 +281,11 @@ def jacobian(x, w, state, clock, beam, lam2, table, extra, y, shift, lower, diag
                 if c > 0:
                     lower[c, native, native] -= da
         per_ha = per_hb
-    d = clock * coefficient(1.0, native, table)
-    da = 2.0 * d * per_ha * per_ha
+    diffusion = clock * coefficient(1.0, native, p.table)
+    da = 2.0 * diffusion * per_ha * per_ha
     for m in range(native):
         diag[n - 1, native, m] -= da * per_lam2
-    diag[n - 1, native, native] += d * per_lam2 + da
+    diag[n - 1, native, native] += diffusion * per_lam2 + da
     if n > 1:
         lower[n - 1, native, native] -= da
 
@@ -334,10 +325,11 @@ def invert(a, inverse):
 
 
 @jit
-def factorise(lower, diag, upper):
+def factorise(lower, diag, upper, work):
     """Block elimination in place: ``diag`` becomes the inverses, ``upper`` is multiplied by them.
 
-    No pivoting across blocks: the shifted matrix is dominated by its diagonal blocks.
+    No pivoting across blocks: the shifted matrix is dominated by its diagonal blocks. ``work``,
+    shape (2, k, k), is room to work in.
     """
     n, k, _ = diag.shape
     if k == 2:  # the common case, by hand
@@ -357,8 +349,7 @@ def factorise(lower, diag, upper):
             diag[c, 0, 0], diag[c, 0, 1], diag[c, 1, 0], diag[c, 1, 1] = d00, d01, d10, d11
             upper[c, 0, 0], upper[c, 0, 1], upper[c, 1, 0], upper[c, 1, 1] = u00, u01, u10, u11
         return
-    inverse = np.empty((k, k))
-    work = np.empty((k, k))
+    inverse, product = work[0], work[1]
     for c in range(n):
         if c > 0:
             for i in range(k):
@@ -373,15 +364,15 @@ def factorise(lower, diag, upper):
                 total = 0.0
                 for m in range(k):
                     total += inverse[i, m] * upper[c, m, j]
-                work[i, j] = total
+                product[i, j] = total
         for i in range(k):
             for j in range(k):
                 diag[c, i, j] = inverse[i, j]
-                upper[c, i, j] = work[i, j]
+                upper[c, i, j] = product[i, j]
 
 
 @jit
-def solve(lower, diag, upper, b):
+def solve(lower, diag, upper, b, work):
     """Overwrite ``b`` with the solution, from the blocks left by ``factorise``."""
     n, k = b.shape
     if k == 2:
@@ -399,17 +390,17 @@ def solve(lower, diag, upper, b):
             )
             b[c, 0], b[c, 1] = b0, b1
         return
-    work = np.empty(k)
+    row = work[0, 0]
     for c in range(n):
         for i in range(k):
-            work[i] = b[c, i]
+            row[i] = b[c, i]
             if c > 0:
                 for m in range(k):
-                    work[i] -= lower[c, i, m] * b[c - 1, m]
+                    row[i] -= lower[c, i, m] * b[c - 1, m]
         for i in range(k):
             total = 0.0
             for m in range(k):
-                total += diag[c, i, m] * work[m]
+                total += diag[c, i, m] * row[m]
             b[c, i] = total
     for c in range(n - 2, -1, -1):
         for i in range(k):
@@ -418,35 +409,35 @@ def solve(lower, diag, upper, b):
 
 
 @jit
-def stabilise(x, w, state, clock, beam, lam2, table, y, extra):
+def stabilise(p, x, w, state, clock, y, d, dd, extra):
     """Numerical diffusivity of each foreign ion at each face, frozen for one step.
 
     Central fluxes oscillate where the flow relative to the mesh outruns diffusion across a cell
     (ahead of the front, where cells are large). There the flux turns to upwind, limited so that
     smooth monotone data keep the second-order central flux. The native ion makes room for what
-    numerical diffusion moves.
+    numerical diffusion moves. Leaves D and dD/dy of all ions at the faces in ``d`` and ``dd``.
     """
     n, k = state.shape
     native = k - 1
-    fractions(x, state, beam, lam2, y)
+    fractions(p, x, state, y)
     for c in range(n - 1):
         f = state[c, native]
         ha, hb = x[c + 1] - x[c], x[c + 2] - x[c + 1]
         wa, dx = hb / (ha + hb), 0.5 * (ha + hb)
-        total = 0.0
+        total, face = 0.0, 0.0
         for i in range(k):
             face = wa * y[c, i] + (1.0 - wa) * y[c + 1, i]
-            total += coefficient(face, i, table) * max(face, 0.0)
-        face_n = wa * y[c, native] + (1.0 - wa) * y[c + 1, native]
-        dn, ddn = coefficient(face_n, native, table), coefficient_slope(face_n, native, table)
+            d[c, i] = coefficient(face, i, p.table)
+            dd[c, i] = coefficient_slope(face, i, p.table)
+            total += d[c, i] * max(face, 0.0)
+        change_n = d[c, native] + dd[c, native] * face
         for i in range(native):
             extra[c, i] = 0.0
             face = wa * y[c, i] + (1.0 - wa) * y[c + 1, i]
-            d, dd = coefficient(face, i, table), coefficient_slope(face, i, table)
-            share = d * max(face, 0.0) / total
-            change = d + dd * face
-            speed = clock * f * (change - share * (change - dn - ddn * face_n)) - w[c + 1]
-            physical = clock * (d * (1.0 - share) + dn * share)
+            share = d[c, i] * max(face, 0.0) / total
+            change = d[c, i] + dd[c, i] * face
+            speed = clock * f * (change - share * (change - change_n)) - w[c + 1]
+            physical = clock * (d[c, i] * (1.0 - share) + d[c, native] * share)
             needed = 0.5 * dx * abs(speed) - physical
             if needed <= 0.0:
                 continue
@@ -464,7 +455,7 @@ def stabilise(x, w, state, clock, beam, lam2, table, y, extra):
 
 
 @jit
-def fill_holes(x, state, beam, lam2, y):
+def fill_holes(p, x, state, y):
     """Move the little that an ion lacks in a cell there from a cell nearby: none is negative.
 
     Conserves every ion. Returns the most negative fraction found; the step control keeps it
@@ -504,22 +495,23 @@ def fill_holes(x, state, beam, lam2, y):
                 else:
                     state[c, i] += need
                     state[giver, i] -= need
-        fractions(x, state, beam, lam2, y)
+        fractions(p, x, state, y)
         if holes == 0:
             break
     return lowest
 
 
 @jit
-def equidistribute(x, y, surface, rho, goal):
-    """Nodes ``goal`` of the mesh that the solution asks for.
+def equidistribute(x, y, surface, size, goal):
+    """Nodes ``goal``, any number of them, of the mesh that the solution asks for.
 
     The wanted cell size is small where the fractions change and near the front surface, grows
     at a limited rate away from there, faster in untouched glass; the nodes share it out evenly.
+    ``size`` is room to work in, one number a cell.
     """
     n = x.size - 1
+    cells = goal.size - 1
     k = y.shape[1]
-    size = rho
     for c in range(n):
         steep = 0.0
         for i in range(k):
@@ -538,9 +530,11 @@ def equidistribute(x, y, surface, rho, goal):
         size[c] = min(size[c], size[c - 1] + grade * 0.5 * (x[c + 1] - x[c - 1]))
     for c in range(n - 2, -1, -1):
         size[c] = min(size[c], size[c + 1] + 0.35 * 0.5 * (x[c + 2] - x[c]))
+    rho = size
     for c in range(n):
         rho[c] = 1.0 / size[c]
-    for _ in range(int(n * SMOOTH)):
+    # Smoothing takes the noise of the discrete solution out of the motion of the nodes.
+    for _ in range(3 * n // 10):
         before = rho[0]
         for c in range(n):
             here = rho[c]
@@ -551,12 +545,12 @@ def equidistribute(x, y, surface, rho, goal):
     for c in range(n):
         total += rho[c] * (x[c + 1] - x[c])
     goal[0] = x[0]
-    goal[n] = x[n]
-    share = total / n
+    goal[cells] = x[n]
+    share = total / cells
     c = 0
     passed = 0.0
     cell = rho[0] * (x[1] - x[0])
-    for m in range(1, n):
+    for m in range(1, cells):
         while passed + cell < m * share and c < n - 1:
             passed += cell
             c += 1
@@ -565,16 +559,45 @@ def equidistribute(x, y, surface, rho, goal):
 
 
 @jit
-def combine(start, scale, weights, stages, count, out):
-    """out = start + scale (weights . the first ``count`` stages)."""
-    a, b = start.reshape(-1), out.reshape(-1)
-    for m in range(a.size):
-        b[m] = a[m]
-    for q in range(count):
-        weight = scale * weights[q]
-        stage = stages[q].reshape(-1)
-        for m in range(a.size):
-            b[m] += weight * stage[m]
+def untouched_mesh(surface, thickness, cells):
+    """The mesh that native glass asks for: a fixed point of ``equidistribute``."""
+    x, goal, size = np.empty(cells + 1), np.empty(cells + 1), np.empty(cells)
+    for m in range(cells + 1):
+        x[m] = surface * (thickness / surface) ** ((m - 1) / (cells - 1))
+    x[0], x[cells] = 0.0, thickness
+    y = np.ones((cells, 1))
+    for _ in range(30):
+        equidistribute(x, y, surface, size, goal)
+        x[:] = goal
+    return x
+
+
+@jit
+def pursue(x, goal, drift, pace, catch_up, ds, w):
+    """Node velocities of one step: on with the charge as before, and part of the way to the goal.
+
+    A tracking filter, because the goal is known only through a discrete solution and so is noisy.
+    All are slowed down alike if a cell would lose more than seven tenths of itself.
+    """
+    n = x.size - 1
+    w[0], w[n] = 0.0, 0.0
+    for m in range(1, n):
+        w[m] = pace * drift[m] + catch_up * (goal[m] - x[m]) / ds
+    damp = 1.0
+    for c in range(n):
+        shrink = (w[c] - w[c + 1]) * ds / (x[c + 1] - x[c])
+        if shrink * damp > 0.7:
+            damp = 0.7 / shrink
+    for m in range(1, n):
+        w[m] *= damp
+
+
+@jit
+def combine(a, weight, b, out):
+    """out = a + weight b."""
+    left, right, total = a.reshape(-1), b.reshape(-1), out.reshape(-1)
+    for m in range(left.size):
+        total[m] = left[m] + weight * right[m]
 
 
 @jit
@@ -593,25 +616,9 @@ def recorded(t, knots, values):
 
 @jit
 def advance(
-    x,
-    state,
-    lam2,
-    table,
-    beam,
-    potentiostatic,
-    idle,
-    knots,
-    values,
-    t_end,
-    charge_end,
-    tol,
-    first_step,
-    surface,
-    moving,
-    max_steps,
+    p, x, state, knots, values, t_end, charge_end, tol, first_step, surface, moving, max_steps,
     history,
-    tune,
-):
+):  # fmt: skip
     """Integrate until ``t_end`` or until ``charge_end`` has passed, in place.
 
     ``history[m] = (time, charge, current, voltage)`` before step m; the last row is the end.
@@ -619,203 +626,192 @@ def advance(
     """
     n, k = state.shape
     native = k - 1
-    y = np.empty((n, k))
-    extra = np.zeros((n, k))
+    y, d, dd, extra = np.empty((n, k)), np.empty((n, k)), np.empty((n, k)), np.zeros((n, k))
     lower, diag, upper = np.empty((n, k, k)), np.empty((n, k, k)), np.empty((n, k, k))
-    stages = np.empty((6, n, k))
+    stages = np.empty((4, n, k))
     argument, rate, rate_s = np.empty((n, k)), np.empty((n, k)), np.empty((n, k))
     static, border = np.empty((n, k)), np.empty((n, k))
-    x_stage, w = np.empty(n + 1), np.zeros(n + 1)
-    width, width_new = np.empty(n), np.empty(n)
-    rho, goal, drift = np.empty(n), np.empty(n + 1), np.zeros(n + 1)
+    x_new, w, goal, drift = x.copy(), np.zeros(n + 1), np.empty(n + 1), np.zeros(n + 1)
+    width, width_new, size, work = np.empty(n), np.empty(n), np.empty(n), np.empty((2, k, k))
     start = 0.0
     for c in range(n):
-        start += state[c, beam]
-    t, ds, charge, clock, pace = 0.0, first_step, 0.0, 1.0, 1.0
-    memory, strongest, after, change, bend, ds_before = 0.0, 0.0, 1.0, 0.0, 0.0, 0.0
+        start += state[c, p.beam]
+        width[c] = face_width(x, c)
+    t, ds, charge, memory, strongest = 0.0, first_step, 0.0, 0.0, 0.0
+    clock, pace, bend, ds_before = 1.0, 1.0, 0.0, 0.0
+    after, change = 1.0, 0.0
     steps, rejected, factorisations, lowest = 0, 0, 0, 0.0
     value, integral = recorded(0.0, knots, values)
-    value_end, integral_end = value, integral
-    history[0, 0], history[0, 1], history[0, 3] = 0.0, 0.0, potential_drop(x, state)
-    fractions(x, state, beam, lam2, y)
-    equidistribute(x, y, surface, rho, goal)
+    history[0, 0], history[0, 1], history[0, 3] = 0.0, 0.0, voltage(width, state)
+    fractions(p, x, state, y)
+    equidistribute(x, y, surface, size, goal)
     while steps + rejected < max_steps:
         left = (t_end - t) / clock
-        if potentiostatic:
+        if p.potentiostatic:
             left = min(left, (charge_end - charge) / pace)
         if ds > left:
             ds = left
         elif ds > 0.5 * left:
             ds = 0.5 * left
-        small = 1e-6 * ds
         value_end, integral_end = recorded(t + clock * ds, knots, values)
-        if potentiostatic:
+        if p.potentiostatic:
             drive = (value_end - value) / (clock * ds)
         else:
             drive = (integral_end - integral) / ds
             pace = drive
-        # The mesh moves on with the charge as it did, and part of the way to where it should be
-        # now: a tracking filter, because the goal is known only through a discrete solution and
-        # so is noisy.
-        catch_up = 0.0 if memory == 0.0 else tune[0] * min(1.0, pace * ds / memory)
-        for m in range(1, n):
-            w[m] = pace * drift[m] + catch_up * (goal[m] - x[m]) / ds
-        damp = 1.0 if moving else 0.0
-        for c in range(n):
-            shrink = (w[c] - w[c + 1]) * ds / (x[c + 1] - x[c])
-            if shrink * damp > 0.7:
-                damp = 0.7 / shrink
-        for m in range(1, n):
-            w[m] *= damp
-            x_stage[m] = x[m] + small * w[m]
-        x_stage[0], x_stage[n] = x[0], x[n]
-
+        if moving:
+            catch_up = 0.0 if memory == 0.0 else 0.45 * min(1.0, pace * ds / memory)
+            pursue(x, goal, drift, pace, catch_up, ds, w)
         motion = 0.0
         for c in range(n):
             width[c] = face_width(x, c)
             motion += face_width(w, c) * state[c, native]
-        stabilise(x, w, state, clock, beam, lam2, table, y, extra)
-        now = rhs(
-            x, w, state, drive, idle, potentiostatic, width, motion, beam, lam2, table, extra, y, border, rate
-        )  # fmt: skip
-        history[steps, 2] = 1.0 / now - idle if potentiostatic else drive
+
+        # One step of the Rosenbrock method.
+        stabilise(p, x, w, state, clock, y, d, dd, extra)
+        now = rhs(p, x, w, state, drive, width, motion, extra, y, border, rate)
+        history[steps, 2] = 1.0 / now - p.idle if p.potentiostatic else drive
         shift = 1.0 / (GAMMA * ds)
-        jacobian(x, w, state, now, beam, lam2, table, extra, y, shift, lower, diag, upper)
-        factorise(lower, diag, upper)
+        jacobian(p, x, w, state, now, extra, y, d, dd, shift, lower, diag, upper)
+        factorise(lower, diag, upper, work)
         factorisations += 1
-        rhs(
-            x_stage, w, state, drive, idle, potentiostatic, width, motion, beam, lam2, table, extra, y, static,
-            rate_s,
-        )  # fmt: skip
+        small = 1e-6 * ds
+        for m in range(1, n):
+            x_new[m] = x[m] + small * w[m]
+        rhs(p, x_new, w, state, drive, width, motion, extra, y, static, rate_s)
         for c in range(n):
             for i in range(k):
                 rate_s[c, i] = (rate_s[c, i] - rate[c, i]) / small
         response = 0.0
-        if potentiostatic:
-            solve(lower, diag, upper, border)
-            for c in range(n):
-                response += width[c] * border[c, native]
-            response = response * shift - drive
-        for s in range(6):
-            if s > 0:
-                combine(state, 1.0, A_STAGE[s], stages, s, argument)
+        if p.potentiostatic:  # what a change of dt/ds does
+            solve(lower, diag, upper, border, work)
+            response = voltage(width, border) * shift - drive
+        for s in range(4):
+            if s > 1:
+                combine(state, A_STAGE[s, 0], stages[0], argument)
+                for q in range(1, s):
+                    combine(argument, A_STAGE[s, q], stages[q], argument)
                 for m in range(1, n):
-                    x_stage[m] = x[m] + ALPHA[s] * ds * w[m]
-                rhs(
-                    x_stage, w, argument, drive, idle, potentiostatic, width, motion, beam, lam2, table, extra,
-                    y, static, rate,
-                )  # fmt: skip
+                    x_new[m] = x[m] + ALPHA[s] * ds * w[m]
+                rhs(p, x_new, w, argument, drive, width, motion, extra, y, static, rate)
             b = stages[s]
-            gain = GAMMA_T[s] * ds
-            for c in range(n):
-                for i in range(k):
-                    rate[c, i] += gain * rate_s[c, i]
-            combine(rate, 1.0 / ds, C_STAGE[s], stages, s, b)
-            if not potentiostatic:
-                solve(lower, diag, upper, b)
-                continue
-            # The border: the drop of the potential fixes the change of dt/ds.
-            wanted = 0.0
-            for c in range(n):
-                wanted += width[c] * b[c, native]
-            solve(lower, diag, upper, b)
-            for c in range(n):
-                wanted -= width[c] * shift * b[c, native]
-            wanted /= response
-            for c in range(n):
-                for i in range(k):
-                    b[c, i] += wanted * border[c, i]
+            combine(rate, GAMMA_S[s] * ds, rate_s, b)
+            for q in range(s):
+                combine(b, C_STAGE[s, q] / ds, stages[q], b)
+            wanted = voltage(width, b)
+            solve(lower, diag, upper, b, work)
+            if p.potentiostatic:  # the drop of the potential fixes the change of dt/ds
+                combine(b, (wanted - voltage(width, b) * shift) / response, border, b)
+        combine(argument, 1.0, stages[3], argument)
+
         error, scale = 0.0, 0.0
         for c in range(n):
-            h = x_stage[c + 1] - x_stage[c]
+            h = x_new[c + 1] - x_new[c]
             for i in range(k):
-                argument[c, i] += stages[5, c, i]
-                if i == native:
+                if i == native:  # follows the ions at once, so its errors do not add up
                     strongest = max(strongest, abs(argument[c, i]))
                     scale = max(abs(argument[c, i]), 0.6 * scale, 1e-8 * strongest)
-                    relative = stages[5, c, i] / (tune[5] * tol * scale + 1e-300)
+                    relative = stages[3, c, i] / (20.0 * tol * scale + 1e-300)
                 else:
-                    relative = stages[5, c, i] / (tol * h)
+                    relative = stages[3, c, i] / (tol * h)
                 error += relative * relative
         error = math.sqrt(error / (n * k))
         t_new = t + ds
-        if potentiostatic and error < 1.0:
-            # Let the little time pass that brings the potential back onto the voltage (too little
-            # to count); the time of the step by a parabola through dt/ds at its ends and before.
+        if p.potentiostatic and error < 1.0:
+            # The time of the step by a parabola through dt/ds at its ends and before; then let
+            # the little time pass, too little to count, that leaves the voltage of that time.
             for c in range(n):
-                width_new[c] = face_width(x_stage, c)
+                width_new[c] = face_width(x_new, c)
+            response = voltage(width_new, border)
+            curved = 0.0
             for _ in range(2):
-                drop, response = 0.0, 0.0
-                for c in range(n):
-                    drop += width_new[c] * argument[c, native]
-                    response += width_new[c] * border[c, native]
-                wanted = (value_end - drop) / response
-                for c in range(n):
-                    for i in range(k):
-                        argument[c, i] += wanted * border[c, i]
+                combine(
+                    argument, (value_end - voltage(width_new, argument)) / response, border,
+                    argument,
+                )  # fmt: skip
                 after = rhs(
-                    x_stage, w, argument, drive, idle, potentiostatic, width_new, motion, beam,
-                    lam2, table, extra, y, static, rate,
+                    p, x_new, w, argument, drive, width_new, motion, extra, y, static, rate
                 )  # fmt: skip
                 change = (after - now) / ds
-                if steps == 0:
-                    bend, ds_before = change, ds
-                curved = (change - bend) / (ds + ds_before) * ds**3 / 6.0
+                if steps > 0:
+                    curved = (change - bend) / (ds + ds_before) * ds**3 / 6.0
                 t_new = t + 0.5 * (now + after) * ds - curved
                 value_end, integral_end = recorded(t_new, knots, values)
             error = max(error, abs(curved) / (tol * t_new))
         if not (error < 1.0 and t_new > t):
             rejected += 1
-            ds *= 0.3 if not error < 1e6 else max(0.2, 0.9 * error**-0.25)
+            ds *= 0.3 if not error < 1e6 else max(0.2, 0.9 * error ** (-1 / 3))
             if ds < 1e-14 * (max(t, charge) + first_step):
                 return STEP_TOO_SMALL, steps, rejected, factorisations, lowest
             continue
+
         # Accepted, unless the end aimed at lies elsewhere.
         charge_new = -start
         for c in range(n):
-            charge_new += argument[c, beam]
-        if potentiostatic:
+            charge_new += argument[c, p.beam]
+        finished = ds >= left * (1.0 - 1e-12)
+        if p.potentiostatic:
             beyond = (charge_new - charge_end) / (charge_new - charge)
             if t_end < 1e300:
                 beyond = max(beyond, (t_new - t_end) / (t_new - t))
             if beyond > 1e-9:
                 ds *= 1.0 - beyond
                 continue
-        finished = ds >= left * (1.0 - 1e-12)
-        if potentiostatic:
             finished = charge_new > charge_end * (1.0 - 1e-9) or t_new > t_end * (1.0 - 1e-9)
-        for c in range(n):
-            for i in range(k):
-                state[c, i] = argument[c, i]
-        for m in range(n + 1):
-            x[m] = x_stage[m]
-        step = charge_new - charge
-        if potentiostatic:
-            pace = step / ds
+            pace = (charge_new - charge) / ds
             clock = after
             bend, ds_before = change, ds
-        t = t_new
-        charge = charge_new
-        value, integral = value_end, integral_end
-        fractions(x, state, beam, lam2, y)
-        lowest = min(lowest, fill_holes(x, state, beam, lam2, y))
+        passed = charge_new - charge
+        t, charge, value, integral = t_new, charge_new, value_end, integral_end
+        state[:] = argument
+        x[:] = x_new
+        fractions(p, x, state, y)
+        lowest = min(lowest, fill_holes(p, x, state, y))
+        for c in range(n):
+            width[c] = face_width(x, c)
         steps += 1
         history[steps, 0] = t
         history[steps, 1] = charge
-        history[steps, 3] = potential_drop(x, state)
+        history[steps, 3] = voltage(width, state)
         if finished:
-            now = rhs(
-                x, w, state, drive, idle, potentiostatic, width, motion, beam, lam2, table, extra, y, static, rate
-            )  # fmt: skip
-            history[steps, 2] = 1.0 / now - idle if potentiostatic else drive
+            now = rhs(p, x, w, state, drive, width, motion, extra, y, static, rate)
+            history[steps, 2] = 1.0 / now - p.idle if p.potentiostatic else drive
             return DONE, steps, rejected, factorisations, lowest
-        equidistribute(x, y, max(surface, 0.03 * charge), rho, goal)
-        if step > 0.0:
-            memory = max(step, tune[2] * memory)  # a shrinking step must not speed up the filter
+        equidistribute(x, y, max(surface, 0.03 * charge), size, goal)
+        if passed > 0.0:  # a record may pause
+            memory = max(passed, 0.85 * memory)  # a shrinking step must not speed up the filter
             for m in range(1, n):
-                drift[m] += tune[1] * (goal[m] - x[m]) / memory
-        ds *= min(tune[3], max(0.2, tune[4] * (error + 1e-12) ** -0.25))
+                drift[m] += 0.25 * (goal[m] - x[m]) / memory
+        ds *= min(2.0, max(0.2, 0.8 * (error + 1e-12) ** (-1 / 3)))
     return TOO_MANY_STEPS, steps, rejected, factorisations, lowest
+
+
+@jit
+def sample(x, y, at):
+    """Fractions ``(m, k)`` at the increasing places ``at`` from the cell means ``y``.
+
+    Straight in each cell, with its mean, and a slope that makes no new extremum.
+    """
+    n, k = y.shape
+    out = np.empty((at.size, k))
+    c = 0
+    for m in range(at.size):
+        while c < n - 1 and x[c + 1] <= at[m]:
+            c += 1
+        middle = 0.5 * (x[c] + x[c + 1])
+        for i in range(k):
+            slope = 0.0
+            if 0 < c < n - 1:
+                back = (y[c, i] - y[c - 1, i]) / (0.5 * (x[c + 1] - x[c - 1]))
+                ahead = (y[c + 1, i] - y[c, i]) / (0.5 * (x[c + 2] - x[c]))
+                mean = (y[c + 1, i] - y[c - 1, i]) / (0.5 * (x[c + 2] + x[c + 1] - x[c] - x[c - 1]))
+                if back * ahead > 0.0:
+                    slope = math.copysign(min(abs(mean), 2.0 * abs(back), 2.0 * abs(ahead)), mean)
+            elif n > 1:
+                b = c if c == 0 else c - 1
+                slope = (y[b + 1, i] - y[b, i]) / (0.5 * (x[b + 2] - x[b]))
+            out[m, i] = y[c, i] + slope * (at[m] - middle)
+    return out
 
 
 # --- lattice gas ---

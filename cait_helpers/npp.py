@@ -239,15 +239,21 @@ class Run:
         """Native fraction at nine tenths of the front depth (1); nan without a front."""
         if self.front_depth == 0:
             return float("nan")
-        return float(np.interp(0.9 * self.front_depth, self.x, self.fraction[self.native]))
+        return float(self._at([0.9 * self.front_depth])[0, -1])
+
+    def _at(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Fractions at increasing depths (m), the native ion last, shape (m, ions)."""
+        others = [y for ion, y in self.fraction.items() if ion != self.native]
+        means = np.stack([*others, self.fraction[self.native]], axis=1)
+        return kernels.sample(self.nodes, means, np.asarray(x, dtype=float))
 
     @property
     def resolved(self) -> bool:
         """True if the run shows its own accuracy.
 
         The estimated errors are below ``rtol``, the mended undershoots are below ten times that,
-        and, where the native ion is the faster one, the smallest cell is at most half the decay
-        length of the front.
+        and the smallest cell is at most half the decay length of the front, or half the Debye
+        length where that is longer.
         """
         stats = self.stats
         estimated = stats.estimated_error
@@ -255,7 +261,7 @@ class Run:
             bool(estimated)
             and max(estimated.values()) <= self.rtol
             and stats.undershoot > -10 * self.rtol
-            and stats.smallest_cell <= 0.5 * stats.decay_length
+            and stats.smallest_cell <= 0.5 * max(stats.decay_length, self.glass.debye_length)
         )
 
     def _cumulative(self, ion: str) -> NDArray[np.float64]:
@@ -269,12 +275,9 @@ class Run:
 
 
 _NM = 1e-9
-_CELLS = (60, 90, 135, 200, 300, 450, 700)
+_MOST_CELLS = 1600
 _MAX_STEPS = 10_000
 _FLOOR = 1e-4
-TUNE = np.array([0.4,0.25,0.85,2.0,0.8,20,1,1,.5,0.])
-LAMF=[0.5]
-SURF=[0.05,0.2]
 
 
 def _table(D: Callable, points: int = 2048) -> NDArray[np.float64]:
@@ -318,12 +321,9 @@ class _Problem:
 
     glass: Glass
     names: tuple[str, ...]
-    beam: int
-    table: NDArray[np.float64]
-    lam2: float
+    setting: kernels.Setting
     velocity: float
     slowest: float
-    potentiostatic: bool
     knots: NDArray[np.float64]
     values: NDArray[np.float64]
     t_end: float
@@ -385,97 +385,83 @@ def _scale(glass, ions, native, beam, drive, until, start) -> _Problem:
                     f" {supplied[-1] * _NM * charge_density:g} C/m^2"
                 )
     unit = velocity * _NM
-    width = max(_at(ions[beam], _FLOOR) / unit, LAMF[0] * glass.debye_length / _NM)
+    # The front is not thinner than its diffusion length, nor than half the Debye length.
+    width = max(_at(ions[beam], _FLOOR) / unit, 0.5 * glass.debye_length / _NM)
     depth = min(charge_end, t_end, glass.thickness / _NM)
     return _Problem(
         glass=glass,
         names=names,
-        beam=names.index(beam),
-        table=_tables(laws, unit),
-        lam2=(glass.debye_length / _NM) ** 2,
+        setting=kernels.Setting(
+            lam2=(glass.debye_length / _NM) ** 2,
+            table=_tables(laws, unit),
+            beam=names.index(beam),
+            potentiostatic=potentiostatic,
+            # a recorded voltage may be zero for a while
+            idle=1e-3 if drive.time is not None else 0.0,
+        ),
         velocity=velocity,
         slowest=min(_at(ions[name], _FLOOR) for name in foreign),
-        potentiostatic=potentiostatic,
         knots=knots,
         values=values,
         t_end=t_end,
         charge_end=charge_end,
-        surface=SURF[0] * min(width, depth, 1.0),
+        surface=0.05 * min(width, depth, 1.0),
         start=start,
     )
 
 
 def _initial(problem: _Problem, cells: int, mesh: NDArray[np.float64] | None):
-    """Nodes, amounts and fields at the start, from the native glass or from an earlier run."""
+    """Nodes and state at the start, from the native glass or from an earlier run."""
     k = len(problem.names)
     thickness = problem.glass.thickness / _NM
     earlier = problem.start
-    if earlier is None:
-        known_nodes = np.array([0.0, thickness])
-        known = np.zeros((2, k - 1))
+    if mesh is None:
+        nodes = kernels.untouched_mesh(problem.surface, thickness, cells)
     else:
-        known_nodes = earlier.nodes / _NM
-        known = np.zeros((known_nodes.size, k - 1))
+        nodes = mesh / _NM
+    state = np.zeros((nodes.size - 1, k))
+    if earlier is not None:
+        known = earlier.nodes / _NM
+        amounts = np.zeros((known.size, k - 1))
         for i, name in enumerate(problem.names[:-1]):
             if name in earlier.fraction:
-                amounts = earlier.fraction[name] * np.diff(known_nodes)
-                known[1:, i] = np.cumsum(np.maximum(amounts, 0.0))
-    if mesh is None:
-        # Start geometric, then let the mesh law of the kernels have its way.
-        nodes = np.concatenate([[0.0], np.geomspace(problem.surface, thickness, cells)])
-        for _ in range(30):
+                inside = np.maximum(earlier.fraction[name] * np.diff(known), 0.0)
+                amounts[1:, i] = np.cumsum(inside)
+        # Monotone, so that no ion becomes negative, and exact at both ends, so that none is lost.
+        interpolant = PchipInterpolator(known, amounts, axis=0)
+        for _ in range(30 if mesh is None else 0):
             y = np.ones((cells, k))
-            y[:, :-1] = np.diff(_cumulative(known_nodes, known, nodes), axis=0)
-            y[:, :-1] /= np.diff(nodes)[:, None]
+            y[:, :-1] = np.diff(interpolant(nodes), axis=0) / np.diff(nodes)[:, None]
             y[:, -1] -= y[:, :-1].sum(axis=1)
             goal = np.empty(cells + 1)
             kernels.equidistribute(nodes, y, problem.surface, np.empty(cells), goal)
             nodes = goal
-    else:
-        nodes = mesh / _NM
-    state = np.zeros((nodes.size - 1, k))
-    state[:, :-1] = np.diff(_cumulative(known_nodes, known, nodes), axis=0)
-    kernels.rest_field(
-        nodes, state, problem.lam2, problem.table, problem.beam, problem.potentiostatic,
-        float(problem.values[0]),
-    )  # fmt: skip
+        state[:, :-1] = np.diff(interpolant(np.minimum(nodes, known[-1])), axis=0)
+    kernels.rest_field(problem.setting, nodes, state, float(problem.values[0]))
     return nodes, state
 
 
-def _cumulative(known_nodes, known, nodes):
-    if known_nodes.size == 2:
-        return np.zeros((nodes.size, known.shape[1]))
-    # Monotone, so that no ion becomes negative, and exact at both ends, so that none is lost.
-    return PchipInterpolator(known_nodes, known, axis=0)(np.clip(nodes, 0, known_nodes[-1]))
-
-
-def _advance(problem: _Problem, cells: int, tol: float, mesh, rtol: float) -> Run:
-    glass = problem.glass
+def _advance(problem: _Problem, cells: int, mesh, rtol: float) -> Run:
+    glass, setting = problem.glass, problem.setting
     nodes, state = _initial(problem, cells, mesh)
     y = np.empty_like(state)
-    kernels.fractions(nodes, state, problem.beam, problem.lam2, y)
+    kernels.fractions(setting, nodes, state, y)
     amounts = np.diff(nodes) @ y
-    amounts[problem.beam] += problem.lam2 * state[0, -1]
+    amounts[setting.beam] += setting.lam2 * state[0, -1]
     amounts *= _NM * glass.ion_density
-    initial = dict(zip(problem.names, amounts.tolist(), strict=True))
     history = np.zeros((_MAX_STEPS + 1, 4))
     verdict, steps, rejected, factorisations, lowest = kernels.advance(
-        nodes, state, problem.lam2, problem.table, problem.beam, problem.potentiostatic,
-        0.0, problem.knots, problem.values, problem.t_end, problem.charge_end, tol,
-        SURF[1] * problem.surface, problem.surface, mesh is None, _MAX_STEPS, history, TUNE,
+        setting, nodes, state, problem.knots, problem.values, problem.t_end, problem.charge_end,
+        min(rtol, 1e-3), 0.2 * problem.surface, problem.surface, mesh is None, _MAX_STEPS, history,
     )  # fmt: skip
-    unit_time = _NM / problem.velocity
     charge_density = e * glass.ion_density
-    history = history[: steps + 1] * [
-        unit_time,
-        charge_density * _NM,
-        charge_density * problem.velocity,
-        glass.thermal_voltage,
-    ]
-    finite = np.all(np.isfinite(state)) and np.all(np.isfinite(history))
-    short = problem.charge_end < np.inf and history[-1, 1] < 0.999999 * (
-        problem.charge_end * _NM * charge_density
-    )
+    time, charge, current, voltage = history[: steps + 1].T
+    time = time * (_NM / problem.velocity)
+    charge = charge * (charge_density * _NM)
+    current = current * (charge_density * problem.velocity)
+    voltage = voltage * glass.thermal_voltage
+    finite = np.isfinite(state).all() and np.isfinite(history[: steps + 1]).all()
+    short = problem.charge_end < np.inf and history[steps, 1] < 0.999999 * problem.charge_end
     if verdict != kernels.DONE or not finite or short:
         reason = {
             kernels.DONE: "the charge asked for was not reached",
@@ -483,44 +469,42 @@ def _advance(problem: _Problem, cells: int, tol: float, mesh, rtol: float) -> Ru
             kernels.STEP_TOO_SMALL: "the time step collapsed",
         }[verdict]
         raise (_StepCollapsed if verdict == kernels.STEP_TOO_SMALL else SimulationError)(
-            f"simulate stopped after {history[-1, 0]:.4g} s and {history[-1, 1]:.4g} C/m^2"
+            f"simulate stopped after {time[-1]:.4g} s and {charge[-1]:.4g} C/m^2"
             f" ({steps} steps, {nodes.size - 1} cells): {reason}; the last current density was"
-            f" {history[max(steps - 1, 0), 2]:.3g} A/m^2"
+            f" {current[max(steps - 1, 0)]:.3g} A/m^2"
         )
-    kernels.fractions(nodes, state, problem.beam, problem.lam2, y)
-    f = np.concatenate([[0.0], state[:, -1]])  # at the nodes, in 1/nm
+    kernels.fractions(setting, nodes, state, y)
+    f = state[:, -1]  # at the right ends of the cells, in 1/nm
     widths = np.diff(nodes)
-    excess = problem.lam2 * np.diff(f) / widths
+    excess = setting.lam2 * np.diff(f, prepend=0.0) / widths
     excess[0] = 0.0
-    between = np.append(0.5 * (widths[1:] + widths[:-1]), 0.5 * widths[-1]) * f[1:]
-    potential = np.cumsum(between[::-1])[::-1] * glass.thermal_voltage
-    current = history[-1, 2]
+    between = np.append(0.5 * (widths[1:] + widths[:-1]), 0.5 * widths[-1]) * f
     stats = Stats(
         cells=nodes.size - 1,
         steps=steps,
         rejected=rejected,
         factorisations=factorisations,
         smallest_cell=float(widths.min() * _NM),
-        decay_length=problem.slowest * charge_density / current if current > 0 else np.inf,
+        decay_length=problem.slowest * charge_density / current[-1] if current[-1] > 0 else np.inf,
         estimated_error={},
         undershoot=float(lowest),
     )
     return Run(
         glass=glass,
         native=problem.names[-1],
-        beam=problem.names[problem.beam],
+        beam=problem.names[setting.beam],
         nodes=nodes * _NM,
-        fraction={name: y[:, i].copy() for i, name in enumerate(problem.names)},
-        potential=potential,
+        fraction=dict(zip(problem.names, y.T.copy(), strict=True)),
+        potential=between[::-1].cumsum()[::-1] * glass.thermal_voltage,
         excess_charge=excess,
-        sheet_charge=float(problem.lam2 * f[1] * _NM * charge_density),
-        time=history[:, 0].copy(),
-        charge=history[:, 1].copy(),
-        current_density=history[:, 2].copy(),
-        voltage=history[:, 3].copy(),
+        sheet_charge=float(setting.lam2 * f[0] * _NM * charge_density),
+        time=time,
+        charge=charge,
+        current_density=current,
+        voltage=voltage,
         rtol=rtol,
         stats=stats,
-        initial_amount=initial,
+        initial_amount=dict(zip(problem.names, amounts.tolist(), strict=True)),
     )
 
 
@@ -530,24 +514,19 @@ def _difference(coarse: Run, fine: Run) -> dict[str, float]:
     depth = max(exchanged / fine.glass.ion_density, 1e-30)
     nodes = np.union1d(coarse.nodes, fine.nodes)
     middle, width = 0.5 * (nodes[1:] + nodes[:-1]), np.diff(nodes)
-    a = {name: np.interp(middle, coarse.x, y) for name, y in coarse.fraction.items()}
-    b = {name: np.interp(middle, fine.x, y) for name, y in fine.fraction.items()}
-    difference = {
-        "profile": max(float(np.abs(a[i] - b[i]) @ width) for i in a) / depth
-    }
+    missed = np.abs(coarse._at(middle) - fine._at(middle))
+    difference = {"profile": float((width @ missed).max()) / depth}
     if coarse.front_depth > 0 and fine.front_depth > 0:
         difference["front"] = abs(coarse.front_depth / fine.front_depth - 1)
-        # The native ions left behind the front, from the cells themselves.
-        behind = np.array([0.2, 0.9]) * fine.front_depth
-        left = [
-            float(np.diff(PchipInterpolator(run.nodes, run._cumulative(run.native))(behind))[0])
-            for run in (coarse, fine)
-        ]
-        enough = max(left[1], 0.01 * (behind[1] - behind[0]))  # below 1 % no one sees the ions
-        difference["plateau"] = float(abs(left[0] - left[1]) / enough)
+        # The largest difference along the outer half of the plateau: at one point alone two meshes
+        # agree by chance.
+        behind = np.linspace(0.5, 0.9, 9)
+        left, right = (run._at(behind * run.front_depth)[:, -1] for run in (coarse, fine))
+        enough = max(right.max(), 0.01)  # below 1 % no one sees the ions
+        difference["plateau"] = float(np.abs(left - right).max() / enough)
     difference["drive"] = max(
-        float(abs(a[-1] - b[-1]) / np.max(np.abs(b)))
-        for a, b in (
+        float(abs(one[-1] - two[-1]) / two.max())
+        for one, two in (
             (coarse.time, fine.time),
             (coarse.charge, fine.charge),
             (coarse.voltage, fine.voltage),
@@ -636,8 +615,7 @@ def simulate(
             raise ValueError(f"start: its ions {', '.join(start.fraction)} must all be in ions")
     problem = _scale(glass, ions, native, beam, drive, until, start)
     if isinstance(mesh, int | np.integer):
-        cells = int(require("mesh", mesh, 20, 5000, "cells"))
-        return _advance(problem, cells, min(rtol, 1e-3), None, rtol)
+        return _advance(problem, int(require("mesh", mesh, 20, 5000, "cells")), None, rtol)
     if mesh is not None:
         mesh = np.array(mesh, dtype=float)
         if mesh.ndim != 1 or mesh.size < 5 or not np.all(np.diff(mesh) > 0):
@@ -647,22 +625,29 @@ def simulate(
                 f"mesh runs from {mesh[0]:g} to {mesh[-1]:g} m, not from 0 to the thickness"
                 f" {glass.thickness:g} m"
             )
-        return _advance(problem, mesh.size - 1, rtol, mesh, rtol)
+        return _advance(problem, mesh.size - 1, mesh, rtol)
+    # Two meshes like these often show rtol; where they fail, their error tells how many cells do.
+    cells = round(32 * (0.01 / rtol) ** 0.2)
     coarse, failure = None, ""
-    for cells in _CELLS:
+    while cells <= _MOST_CELLS:
         try:
-            fine = _advance(problem, cells, min(rtol, 1e-3), None, rtol)
+            fine = _advance(problem, cells, None, rtol)
         except _StepCollapsed as error:  # too few cells for this front: more may do
             coarse, failure = None, f"; {error}"
+            cells += cells // 2
             continue
+        growth = 1.5
         if coarse is not None:
-            # Second order: the difference of two meshes holds 1 / ((n2/n1)^2 - 1) of the error
-            # of the finer one.
-            ratio = (fine.stats.cells / coarse.stats.cells) ** 2
-            error = {key: d / (ratio - 1) for key, d in _difference(coarse, fine).items()}
+            # Of second order, or of first where the ions in front have no sharp end: so much of
+            # the error of the finer mesh is the difference of the two.
+            order = 2 if fine.front_depth > 0 else 1
+            share = 1 / ((fine.stats.cells / coarse.stats.cells) ** order - 1)
+            error = {key: share * d for key, d in _difference(coarse, fine).items()}
             fine = replace(fine, stats=replace(fine.stats, estimated_error=error))
             failure = f"; with {cells} cells the estimated errors are {error}"
             if fine.resolved:
                 return fine
+            growth = min(max(1.5, 1.1 * (max(error.values()) / rtol) ** (1 / order)), 3.0)
         coarse = fine
+        cells = int(growth * cells)
     raise SimulationError(f"simulate did not reach rtol = {rtol:g}{failure}")
