@@ -110,8 +110,7 @@ def expected_counts(
     """
     edges = depth_scale * profile.edges
     return {
-        ion: blur(run.x, run.fraction[element(ion)], edges, case.resolution)
-        * profile.scale[ion]
+        ion: blur(run.x, run.fraction[element(ion)], edges, case.resolution) * profile.scale[ion]
         + profile.background[ion]
         for ion in (case.native, case.foreign)
     }

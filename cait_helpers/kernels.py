@@ -724,11 +724,11 @@ def advance(
                 width_new[c] = face_width(x_new, c)
             response = voltage(width_new, border)
             curved = 0.0
-            for _ in range(2):
-                combine(
-                    argument, (value_end - voltage(width_new, argument)) / response, border,
-                    argument,
-                )  # fmt: skip
+            for again in range(3):
+                drop = voltage(width_new, argument)
+                combine(argument, (value_end - drop) / response, border, argument)
+                if again == 2:
+                    break
                 after = rhs(
                     p, x_new, w, argument, drive, width_new, motion, extra, y, static, rate
                 )  # fmt: skip
@@ -749,15 +749,16 @@ def advance(
         charge_new = -start
         for c in range(n):
             charge_new += argument[c, p.beam]
-        finished = ds >= left * (1.0 - 1e-12)
-        if p.potentiostatic:
+        beyond = 0.0
+        if charge_new > charge:
             beyond = (charge_new - charge_end) / (charge_new - charge)
-            if t_end < 1e300:
-                beyond = max(beyond, (t_new - t_end) / (t_new - t))
-            if beyond > 1e-9:
-                ds *= 1.0 - beyond
-                continue
-            finished = charge_new > charge_end * (1.0 - 1e-9) or t_new > t_end * (1.0 - 1e-9)
+        if p.potentiostatic and t_end < 1e300:
+            beyond = max(beyond, (t_new - t_end) / (t_new - t))
+        if beyond > 1e-9:
+            ds *= 1.0 - beyond
+            continue
+        finished = charge_new > charge_end * (1.0 - 1e-9) or t_new > t_end * (1.0 - 1e-9)
+        if p.potentiostatic:
             pace = (charge_new - charge) / ds
             clock = after
             bend, ds_before = change, ds
@@ -802,11 +803,11 @@ def sample(x, y, at):
         for i in range(k):
             slope = 0.0
             if 0 < c < n - 1:
-                back = (y[c, i] - y[c - 1, i]) / (0.5 * (x[c + 1] - x[c - 1]))
-                ahead = (y[c + 1, i] - y[c, i]) / (0.5 * (x[c + 2] - x[c]))
-                mean = (y[c + 1, i] - y[c - 1, i]) / (0.5 * (x[c + 2] + x[c + 1] - x[c] - x[c - 1]))
+                back, ahead = y[c, i] - y[c - 1, i], y[c + 1, i] - y[c, i]
                 if back * ahead > 0.0:
-                    slope = math.copysign(min(abs(mean), 2.0 * abs(back), 2.0 * abs(ahead)), mean)
+                    mean = (back + ahead) / (0.5 * (x[c + 2] + x[c + 1] - x[c] - x[c - 1]))
+                    most = 2.0 * min(abs(back), abs(ahead)) / (x[c + 1] - x[c])
+                    slope = min(max(mean, -most), most)
             elif n > 1:
                 b = c if c == 0 else c - 1
                 slope = (y[b + 1, i] - y[b, i]) / (0.5 * (x[b + 2] - x[b]))

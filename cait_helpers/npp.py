@@ -450,9 +450,11 @@ def _advance(problem: _Problem, cells: int, mesh, rtol: float) -> Run:
     amounts[setting.beam] += setting.lam2 * state[0, -1]
     amounts *= _NM * glass.ion_density
     history = np.zeros((_MAX_STEPS + 1, 4))
+    # On nodes that do not follow, the front crosses cell by cell, and errors in time add up.
+    tol = min(rtol, 1e-3) if mesh is None else 0.2 * rtol
     verdict, steps, rejected, factorisations, lowest = kernels.advance(
         setting, nodes, state, problem.knots, problem.values, problem.t_end, problem.charge_end,
-        min(rtol, 1e-3), 0.2 * problem.surface, problem.surface, mesh is None, _MAX_STEPS, history,
+        tol, 0.2 * problem.surface, problem.surface, mesh is None, _MAX_STEPS, history,
     )  # fmt: skip
     charge_density = e * glass.ion_density
     time, charge, current, voltage = history[: steps + 1].T
@@ -518,12 +520,11 @@ def _difference(coarse: Run, fine: Run) -> dict[str, float]:
     difference = {"profile": float((width @ missed).max()) / depth}
     if coarse.front_depth > 0 and fine.front_depth > 0:
         difference["front"] = abs(coarse.front_depth / fine.front_depth - 1)
-        # The largest difference along the outer half of the plateau: at one point alone two meshes
-        # agree by chance.
-        behind = np.linspace(0.5, 0.9, 9)
+        # The native ions left behind the front, place by place: two meshes agree at one by chance.
+        behind = np.linspace(0.2, 0.9, 36)
         left, right = (run._at(behind * run.front_depth)[:, -1] for run in (coarse, fine))
-        enough = max(right.max(), 0.01)  # below 1 % no one sees the ions
-        difference["plateau"] = float(np.abs(left - right).max() / enough)
+        enough = max(right.mean(), 0.03)  # of the smallest plateau that matters
+        difference["plateau"] = float(np.abs(left - right).mean() / enough)
     difference["drive"] = max(
         float(abs(one[-1] - two[-1]) / two.max())
         for one, two in (

@@ -265,15 +265,18 @@ def test_every_ion_is_conserved_when_three_are_mobile():
 @pytest.mark.parametrize("drive", ["voltage", "current", "recorded voltage", "recorded current"])
 @ions_of_the_paper
 def test_the_charge_is_the_integral_of_the_current(ion, drive):
-    """The current recorded at the steps integrates to the recorded charge, all along the run."""
+    """The current recorded at the steps is the rate of the recorded charge, all along the run."""
     run = replace_lithium(ion, drive)
     width = np.diff(run.time)
-    integral = np.cumsum(0.5 * width * (run.current_density[1:] + run.current_density[:-1]))
     if drive == "current":
-        np.testing.assert_allclose(integral, run.charge[1:], rtol=1e-12)
+        integral = np.cumsum(0.5 * width * (run.current_density[1:] + run.current_density[:-1]))
+        np.testing.assert_allclose(integral, run.charge[1:], rtol=1e-10)
     elif drive == "voltage":
-        # The trapezoidal rule on steps that double in length is good to a few 1e-4 here.
-        assert integral[-1] == pytest.approx(run.charge[-1], rel=2e-3)
+        # dt = dQ / j, and 1/j is nearly straight in the charge: trapezoids do.
+        slow = 0.5 * (1 / run.current_density[1:] + 1 / run.current_density[:-1])
+        time = np.cumsum(np.diff(run.charge) * slow)
+        np.testing.assert_allclose(time[1:], run.time[2:], rtol=1e-3)
+        assert time[-1] == pytest.approx(run.time[-1], rel=1e-4)
     # One recorded row a step, in order.
     assert np.all(width > 0) and np.all(np.diff(run.charge) >= 0)
     assert run.time.shape == (run.stats.steps + 1,)
@@ -499,8 +502,8 @@ def test_a_glass_ten_times_faster_is_the_same_film_played_faster():
     laws = {"Li": lambda y: 1e-18 * np.exp(3 * (y - 1)), "K": 1e-20}
     fast = {"Li": lambda y: 1e-17 * np.exp(3 * (y - 1)), "K": 1e-19}
     j = CurrentDensity(e * N * 1e-20 / 1e-9), CurrentDensity(e * N * 1e-19 / 1e-9)
-    a = simulate(THIN, laws, "Li", "K", j[0], Charge(100.0))
-    b = simulate(THIN, fast, "Li", "K", j[1], Charge(100.0))
+    a = simulate(THIN, laws, "Li", "K", j[0], Charge(100.0), mesh=60)
+    b = simulate(THIN, fast, "Li", "K", j[1], Charge(100.0), mesh=60)
     # the same arithmetic but for rounding, which stepping amplifies
     np.testing.assert_allclose(b.nodes, a.nodes, rtol=1e-6)
     np.testing.assert_allclose(b.fraction["Li"], a.fraction["Li"], rtol=0, atol=1e-6)
