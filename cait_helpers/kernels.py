@@ -637,7 +637,7 @@ def advance(
     for c in range(n):
         start += state[c, p.beam]
         width[c] = face_width(x, c)
-    t, ds, charge, memory, strongest = 0.0, first_step, 0.0, 0.0, 0.0
+    t, ds, charge, memory, strongest = 0.0, first_step, 0.0, first_step, 0.0
     clock, pace, bend, ds_before = 1.0, 1.0, 0.0, 0.0
     after, change = 1.0, 0.0
     steps, rejected, factorisations, lowest = 0, 0, 0, 0.0
@@ -660,8 +660,7 @@ def advance(
             drive = (integral_end - integral) / ds
             pace = drive
         if moving:
-            catch_up = 0.0 if memory == 0.0 else 0.45 * min(1.0, pace * ds / memory)
-            pursue(x, goal, drift, pace, catch_up, ds, w)
+            pursue(x, goal, drift, pace, 0.45 * min(1.0, pace * ds / memory), ds, w)
         motion = 0.0
         for c in range(n):
             width[c] = face_width(x, c)
@@ -715,7 +714,8 @@ def advance(
                 else:
                     relative = stages[3, c, i] / (tol * h)
                 error += relative * relative
-        error = math.sqrt(error / (n * k))
+        # A front is some dozens of cells, however many there are elsewhere.
+        error = math.sqrt(error / (min(n, 60) * k))
         t_new = t + ds
         if p.potentiostatic and error < 1.0:
             # The time of the step by a parabola through dt/ds at its ends and before; then let
@@ -740,7 +740,7 @@ def advance(
             error = max(error, abs(curved) / (tol * t_new))
         if not (error < 1.0 and t_new > t):
             rejected += 1
-            ds *= 0.3 if not error < 1e6 else max(0.2, 0.9 * error ** (-1 / 3))
+            ds *= max(0.2, 0.9 * error ** (-1 / 3)) if 1.0 <= error < 1e6 else 0.3
             if ds < 1e-14 * (max(t, charge) + first_step):
                 return STEP_TOO_SMALL, steps, rejected, factorisations, lowest
             continue
@@ -780,7 +780,7 @@ def advance(
             return DONE, steps, rejected, factorisations, lowest
         equidistribute(x, y, max(surface, 0.03 * charge), size, goal)
         if passed > 0.0:  # a record may pause
-            memory = max(passed, 0.85 * memory)  # a shrinking step must not speed up the filter
+            memory = max(passed, 0.95 * memory)  # a shrinking step must not speed up the filter
             for m in range(1, n):
                 drift[m] += 0.25 * (goal[m] - x[m]) / memory
         ds *= min(2.0, max(0.2, 0.8 * (error + 1e-12) ** (-1 / 3)))
