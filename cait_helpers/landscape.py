@@ -367,15 +367,18 @@ class ActivatedDiffusivity:
     def _bulk_level(self) -> float:
         return float(_level(self._filled, 1.0, self.occupancy))
 
-    def _log(self, fraction: ArrayLike) -> tuple[Array, Array, Array]:
-        """y, ln(D/D_bulk), and d ln D/dy from the density of states at the Fermi level."""
+    def _log(self, fraction: ArrayLike, sloped: bool = True) -> tuple[Array, Array, Array]:
+        """y, ln(D/D_bulk) and, if asked for, d ln D/dy, from the density of states at the level."""
         y = require_all("fraction", fraction, 1 - HIGHEST, HIGHEST)
         mobile = (y - self.immobile) / (1 - self.immobile)
         inside = np.clip(mobile, TAPER if self.immobile else SMALLEST, 1.0)
         kT = BOLTZMANN * self.temperature
         level = _level(self._filled, inside, self.occupancy)
-        slope = self.occupancy / (kT * self._filled.pdf(level))
-        log_D = (level - self._bulk_level) / kT + np.maximum(mobile - 1, 0) * slope
+        log_D = (level - self._bulk_level) / kT
+        slope = np.zeros_like(level)
+        if sloped or np.any(mobile > 1):
+            slope = self.occupancy / (kT * self._filled.pdf(level))
+            log_D = log_D + np.maximum(mobile - 1, 0) * slope
         slope = np.where(mobile < inside, 0.0, slope)
         if self.immobile:
             fade = np.clip(mobile / TAPER, 1e-9, 1.0)
@@ -385,7 +388,7 @@ class ActivatedDiffusivity:
 
     def __call__(self, fraction: ArrayLike) -> Array:
         """D (m^2/s) at ``fraction`` (any shape); ValueError outside [-0.05, 1.05]."""
-        return self.D_bulk * np.exp(self._log(fraction)[1])
+        return self.D_bulk * np.exp(self._log(fraction, sloped=False)[1])
 
     def log_slope(self, fraction: ArrayLike) -> Array:
         """d ln D / d ln y (1)."""

@@ -280,13 +280,15 @@ _MAX_STEPS = 10_000
 _FLOOR = 1e-4
 
 
-def _table(D: Callable, points: int = 2048) -> NDArray[np.float64]:
-    """Cubic pieces of D for :func:`kernels.coefficient`, shape (points, 4)."""
-    p = np.linspace(0.0, 1.0, points + 1)
-    # Flat below the fractions that rtol can tell from zero, where laws like eqn (2) have an
-    # infinite slope.
-    fractions = np.minimum(np.hypot(p**2, _FLOOR), 1.0)
-    values = np.broadcast_to(np.asarray(D(fractions), dtype=float), p.shape)
+# Tables of D are even in p, the square root of the fraction, and flat below the fractions that rtol
+# can tell from zero, where laws like eqn (2) have an infinite slope.
+_P = np.linspace(0.0, 1.0, 1281)
+_FRACTIONS = np.minimum(np.hypot(_P**2, _FLOOR), 1.0)
+
+
+def _table(D: Callable) -> NDArray[np.float64]:
+    """Cubic pieces of D for :func:`kernels.coefficient`, shape (pieces, 4)."""
+    values = np.broadcast_to(np.asarray(D(_FRACTIONS), dtype=float), _P.shape)
     if not np.all((values > 0) & np.isfinite(values)):
         raise ValueError("ions: a diffusivity must be positive and finite for fractions in (0, 1]")
     # Hermite's cubics, with the slopes of ln D so that steep laws stay monotone.
@@ -514,15 +516,19 @@ def _difference(coarse: Run, fine: Run) -> dict[str, float]:
     """Relative differences of two runs of one problem."""
     exchanged = sum(fine.amount(ion) for ion in fine.fraction if ion != fine.native)
     depth = max(exchanged / fine.glass.ion_density, 1e-30)
+    fronts = coarse.front_depth, fine.front_depth
     nodes = np.union1d(coarse.nodes, fine.nodes)
     middle, width = 0.5 * (nodes[1:] + nodes[:-1]), np.diff(nodes)
     missed = np.abs(coarse._at(middle) - fine._at(middle))
     difference = {"profile": float((width @ missed).max()) / depth}
-    if coarse.front_depth > 0 and fine.front_depth > 0:
-        difference["front"] = abs(coarse.front_depth / fine.front_depth - 1)
+    if min(fronts) > 0:
+        difference["front"] = abs(fronts[0] / fronts[1] - 1)
         # The native ions left behind the front, place by place: two meshes agree at one by chance.
         behind = np.linspace(0.2, 0.9, 36)
-        left, right = (run._at(behind * run.front_depth)[:, -1] for run in (coarse, fine))
+        left, right = (
+            run._at(behind * front)[:, -1]
+            for run, front in zip((coarse, fine), fronts, strict=True)
+        )
         enough = max(right.mean(), 0.03)  # of the smallest plateau that matters
         difference["plateau"] = float(np.abs(left - right).mean() / enough)
     difference["drive"] = max(

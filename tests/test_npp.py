@@ -559,7 +559,7 @@ def fixed_grid(thickness: float, fine: float, h: float) -> np.ndarray:
     ("ion", "drive", "h", "wrong"),
     [
         ("Rb", Voltage(10.0), 1e-9, 0.02),
-        ("Cs", CurrentDensity(10 * OHMIC), 0.5e-9, 0.3),
+        ("Cs", CurrentDensity(10 * OHMIC), 1e-9, 0.03),
     ],
 )
 def test_a_fixed_grid_picks_its_own_plateau_and_says_so(ion, drive, h, wrong):
@@ -574,7 +574,7 @@ def test_a_fixed_grid_picks_its_own_plateau_and_says_so(ion, drive, h, wrong):
     coarse = simulate(PLATE, laws, "Li", ion, drive, Charge(CHARGE), mesh=grid)
     assert not coarse.resolved
     assert coarse.stats.estimated_error == {}
-    assert coarse.stats.undershoot < -0.1  # it had to invent ions
+    assert coarse.stats.undershoot < -0.03  # it had to invent ions
     assert abs(coarse.plateau / truth - 1) > wrong
     check_balances(coarse)  # wrong, and still conservative
     adaptive = replace_lithium(ion, "voltage" if isinstance(drive, Voltage) else "current")
@@ -636,8 +636,8 @@ def test_rtol_buys_accuracy():
 
 
 def test_an_accuracy_that_cannot_be_shown_is_refused():
-    """The logistic wave at rtol = 1e-4: the few ions of its tail converge too slowly."""
-    with pytest.raises(SimulationError, match=r"did not reach rtol = 0\.0001"):
+    """The logistic wave at rtol = 1e-5: the few ions of its tail converge too slowly."""
+    with pytest.raises(SimulationError, match=r"did not reach rtol = 1e-05"):
         simulate(
             Glass(1e-6, N, 1.0, T),
             {"Li": D_BULK, "K": 0.1 * D_BULK},
@@ -645,7 +645,7 @@ def test_an_accuracy_that_cannot_be_shown_is_refused():
             "K",
             CurrentDensity(e * N * 0.1 * D_BULK / 2e-9),
             Charge(e * N * 40e-9),
-            rtol=1e-4,
+            rtol=1e-5,
         )
 
 
