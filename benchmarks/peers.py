@@ -1,0 +1,218 @@
+"""The other codes on the same problem: each set up once, then called for its time.
+
+Every function takes a problem, a mesh (nm) and tolerances and returns a callable that solves the
+problem from its start and returns ``(Profile, counts)``. What can be prepared is prepared outside
+the call, and each code has the form of the equations that suits it best (see :mod:`stencil`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import numpy as np
+import stencil
+from numpy.typing import NDArray
+from problems import Problem, Profile
+
+os.environ.setdefault("PYBAMM_DISABLE_TELEMETRY", "true")
+
+Solver = Callable[[], tuple[Profile, dict]]
+
+
+def galvanostatic_start(problem: Problem, mesh: NDArray) -> NDArray:
+    """The glass at rest under the field of the start, with its sheet charge."""
+    z = np.zeros(2 * (mesh.size - 1))
+    z[1::2] = problem.scaled["field"]
+    z[0] = problem.scaled["lam2"] * z[1]
+    return z
+
+
+def galvanostatic_profile(problem: Problem, mesh: NDArray, z: NDArray) -> Profile:
+    """Fractions from the unknowns of the galvanostatic form."""
+    lam2, width = problem.scaled["lam2"], np.diff(mesh)
+    foreign, f = z[0 : 2 * width.size : 2].copy(), z[1 : 2 * width.size : 2]
+    foreign[0] = (foreign[0] - lam2 * f[0]) / width[0]
+    native = 1 - foreign
+    native[1:] += lam2 * np.diff(f) / width[1:]
+    return Profile(mesh, native, foreign)
+
+
+def face_widths(mesh: NDArray) -> NDArray:
+    """Widths that the fields at the right faces stand for (nm)."""
+    return np.array([stencil.face_width(mesh, c) for c in range(mesh.size - 1)])
+
+
+def potentiostatic_start(problem: Problem, mesh: NDArray) -> NDArray:
+    """The same for the potentiostatic form: a straight potential."""
+    z = np.zeros(2 * (mesh.size - 1) - 1)
+    drop = np.cumsum(face_widths(mesh))[:-1] * problem.scaled["field"]
+    z[1::2] = problem.scaled["voltage"] - drop
+    return z
+
+
+def potentiostatic_profile(problem: Problem, mesh: NDArray, z: NDArray) -> Profile:
+    """Fractions from the unknowns of the potentiostatic form."""
+    p = np.concatenate([[problem.scaled["voltage"]], z[1::2], [0.0]])
+    f = -np.diff(p) / face_widths(mesh)
+    native = 1 - z[0::2]
+    native[1:] += problem.scaled["lam2"] * np.diff(f) / np.diff(mesh)[1:]
+    return Profile(mesh, native, z[0::2].copy())
+
+
+def _arguments(problem: Problem, mesh: NDArray, fitted: bool) -> tuple:
+    """What the galvanostatic functions of the stencil take after the unknowns."""
+    s = problem.scaled
+    return mesh, 1.0, s["lam2"], s["D"], s["d_beam"], fitted
+
+
+def ida(
+    problem: Problem, mesh: NDArray, rtol: float, atol_y: float, atol_f: float, fitted=False,
+    linsolver="band",
+) -> Solver:  # fmt: skip
+    """SUNDIALS IDA by scikit-SUNDAE: banded, compiled residual, its own banded differences."""
+    from sksundae.ida import IDA
+
+    s = problem.scaled
+    if problem.voltage is None:
+        arguments = _arguments(problem, mesh, fitted)
+        start = galvanostatic_start(problem, mesh)
+        band = 2
+        atol = np.tile([atol_y, atol_f], mesh.size - 1)
+        atol[0] *= mesh[1]
+        read = galvanostatic_profile
+
+        galvanostatic = stencil.galvanostatic
+
+        def residual(t, z, rate, out):
+            galvanostatic(z, *arguments, out)
+            out -= rate
+
+    else:
+        arguments = (mesh, s["voltage"], s["lam2"], s["D"], s["d_beam"], fitted)
+        start = potentiostatic_start(problem, mesh)
+        band = 5
+        atol = np.tile([atol_y, atol_f], mesh.size)[: start.size]
+        read = potentiostatic_profile
+        potentiostatic = stencil.potentiostatic
+
+        def residual(t, z, rate, out):
+            potentiostatic(z, rate, *arguments, out)
+
+    span = np.array([0.0, s["end"]])
+
+    def solve():
+        solver = IDA(
+            residual, rtol=rtol, atol=atol, linsolver=linsolver, lband=band, uband=band,
+            max_num_steps=10**6,
+        )  # fmt: skip
+        end = solver.solve(span, start, np.zeros_like(start))
+        if not end.success:
+            raise RuntimeError(end.message)
+        return read(problem, mesh, end.y[-1]), {"residuals": int(end.nfev)}
+
+    return solve
+
+
+def lsoda(
+    problem: Problem, mesh: NDArray, rtol: float, atol_y: float, atol_f: float, fitted=False
+) -> Solver:
+    """SciPy's LSODA through odeint (less Python in its loop than solve_ivp): banded differences.
+
+    Galvanostatic only: the border of the potentiostatic problem is not banded.
+    """
+    from scipy.integrate import odeint
+
+    galvanostatic, arguments = stencil.galvanostatic, _arguments(problem, mesh, fitted)
+    start = galvanostatic_start(problem, mesh)
+    out = np.empty_like(start)
+    atol = np.tile([atol_y, atol_f], mesh.size - 1)
+    atol[0] *= mesh[1]
+    span = [0.0, problem.scaled["end"]]
+
+    def rhs(t, z):
+        galvanostatic(z, *arguments, out)
+        return out
+
+    def solve():
+        end, info = odeint(
+            rhs, start, span, tfirst=True, ml=2, mu=2, rtol=rtol, atol=atol, mxstep=10**6,
+            full_output=True,
+        )  # fmt: skip
+        if info["message"] != "Integration successful.":
+            raise RuntimeError(info["message"])
+        counts = {"steps": int(info["nst"][-1]), "residuals": int(info["nfe"][-1])}
+        return galvanostatic_profile(problem, mesh, end[-1]), counts
+
+    return solve
+
+
+def scipy_ivp(
+    method: str, problem: Problem, mesh: NDArray, rtol: float, atol_y: float, atol_f: float,
+    fitted=False,
+) -> Solver:  # fmt: skip
+    """SciPy's BDF or Radau with a compiled right-hand side and compiled sparse Jacobian."""
+    from scipy.integrate import solve_ivp
+    from scipy.sparse import csc_matrix
+
+    s = problem.scaled
+    bordered = problem.voltage is not None
+    cells = mesh.size - 1
+    size = 2 * cells + bordered
+    start = np.ones(size)
+    start[: 2 * cells] = galvanostatic_start(problem, mesh)
+    atol = np.append(np.tile([atol_y, atol_f], cells), atol_y)[:size]
+    atol[0] *= mesh[1]
+    # Places of the bands in compressed columns, and of the border behind them.
+    column = np.repeat(np.arange(2 * cells), 5)
+    row = column + np.tile(np.arange(-2, 3), 2 * cells)
+    inside = (row >= 0) & (row < 2 * cells)
+    indices, where = row[inside], inside.reshape(-1, 5)
+    bands = np.empty((5, 2 * cells))
+    if bordered:
+        lag = s["lam2"] / s["D"][-1] * 1e-2
+        arguments = (mesh, s["voltage"], s["lam2"], s["D"], s["d_beam"], fitted, lag)
+        widths = face_widths(mesh)
+        function = stencil.bordered
+    else:
+        arguments = _arguments(problem, mesh, fitted)
+        function = stencil.galvanostatic
+
+    def rhs(t, z):
+        out = np.empty(size)
+        function(z, *arguments, out)
+        return out
+
+    def jacobian(t, z):
+        j = z[-1] if bordered else 1.0
+        stencil.galvanostatic_bands(
+            z[: 2 * cells], mesh, j, s["lam2"], s["D"], s["d_beam"], fitted, bands
+        )
+        pointer = np.concatenate([[0], np.cumsum(where.sum(axis=1))])
+        banded = csc_matrix((bands.T[where], indices, pointer), shape=(2 * cells, 2 * cells))
+        if not bordered:
+            return banded
+        # The current flows into the first cell and all fields; its own rate follows the fluxes.
+        weight = np.zeros(2 * cells)
+        weight[1::2] = widths * s["lam2"]
+        last = -(banded.T @ weight)
+        last[1::2] -= s["lam2"] * widths / lag
+        last /= mesh[-1] * lag
+        into = np.zeros((2 * cells, 1))
+        into[0], into[1::2] = 1.0, 1 / s["lam2"]
+        # j - lam2 df/dt is the flux of the glass, which does not depend on j
+        from scipy.sparse import bmat
+
+        return bmat([[banded, into], [last[None, :], [[-1 / lag]]]], format="csc")
+
+    def solve():
+        end = solve_ivp(
+            rhs, (0.0, s["end"]), start, method=method, jac=jacobian, rtol=rtol, atol=atol,
+            t_eval=[s["end"]],
+        )  # fmt: skip
+        if not end.success:
+            raise RuntimeError(end.message)
+        counts = {"residuals": int(end.nfev), "factorisations": int(end.nlu)}
+        return galvanostatic_profile(problem, mesh, end.y[:, -1]), counts
+
+    return solve
