@@ -216,3 +216,156 @@ def scipy_ivp(
         return galvanostatic_profile(problem, mesh, end.y[:, -1]), counts
 
     return solve
+
+
+def pybamm_idaklu(
+    problem: Problem, mesh: NDArray, rtol: float, atol_y: float, atol_f: float
+) -> Solver:
+    """PyBaMM's IDAKLU solver (SUNDIALS IDA with sparse KLU, CasADi's exact Jacobian).
+
+    The total-current form, in PyBaMM's own expressions; under a voltage the current is its one
+    algebraic unknown. Its own spatial operators would average D and not the fraction at a face.
+    """
+    import pybamm
+    from scipy.sparse import csr_matrix, diags
+
+    s, n = problem.scaled, mesh.size - 1
+    h = np.diff(mesh)
+    # From cells to inner faces and to all right faces, and back.
+    left = h[1:] / (h[1:] + h[:-1])
+    faces = pybamm.Matrix(
+        csr_matrix(diags([left, 1 - left], [0, 1], shape=(n - 1, n)))
+    )
+    dx = 0.5 * (h[1:] + h[:-1])
+    slopes = pybamm.Matrix(csr_matrix(diags([-1 / dx, 1 / dx], [0, 1], shape=(n - 1, n))))
+    inner = pybamm.Matrix(csr_matrix(diags([np.ones(n - 1)], [0], shape=(n - 1, n))))
+    widen = pybamm.Matrix(csr_matrix(diags([np.ones(n - 1)], [0], shape=(n, n - 1))))
+    last = np.zeros((n, 1))
+    last[-1] = 1.0
+    divergence = diags([1 / h, -1 / h[1:]], [0, -1], shape=(n, n)).tolil()
+    gauss = diags([s["lam2"] / h, -s["lam2"] / h[1:]], [0, -1], shape=(n, n)).tolil()
+    gauss[0, 0] = 0.0  # the attached sheet ends the field
+    first = np.zeros((n, 1))
+    first[0] = 1 / h[0]
+
+    y, f = pybamm.StateVector(slice(0, n)), pybamm.StateVector(slice(n, 2 * n))
+    native = 1 - y + pybamm.Matrix(csr_matrix(gauss)) @ f
+    field, place = inner @ f, np.linspace(0.0, 1.0, s["D"].size)
+    native_face = faces @ native
+    root = pybamm.sqrt(pybamm.sqrt(pybamm.maximum(native_face, 1e-12)))
+    d_native = pybamm.Interpolant(place, s["D"], root, interpolator="linear")
+    beam = s["d_beam"] * ((faces @ y) * field - slopes @ y)
+    flux = d_native * (native_face * field - slopes @ native)
+    back = np.zeros((1, n))
+    back[0, -1] = 1.0
+    end = s["D"][-1] * (
+        pybamm.Matrix(back) @ f - (1 - pybamm.Matrix(back) @ native) / (0.5 * h[-1])
+    )
+    total = widen @ (beam + flux) + pybamm.Matrix(last) @ end
+    # The first cell is neutral: what enters it is what leaves as native ions.
+    pick = np.zeros((1, n - 1))
+    pick[0, 0] = 1.0
+    arriving = pybamm.Matrix(first) @ (pybamm.Matrix(pick) @ (beam + flux))
+    if problem.voltage is None:
+        j, algebraic = pybamm.Scalar(1.0), None
+    else:
+        j = pybamm.StateVector(slice(2 * n, 2 * n + 1))
+        algebraic = pybamm.Matrix(face_widths(mesh)[None, :] / mesh[-1]) @ total - j
+    rates = (
+        arriving - pybamm.Matrix(csr_matrix(divergence)) @ (widen @ beam),
+        (j - total) / s["lam2"],
+    )
+    # PyBaMM checks the shapes of operators of its own only, so a model without physics is
+    # discretised and given the equations.
+    model = pybamm.BaseModel()
+    unknowns = [pybamm.Variable(name, domain="glass") for name in "yf"]
+    model.rhs = dict.fromkeys(unknowns, pybamm.Scalar(0.0))
+    model.initial_conditions = {
+        unknowns[0]: pybamm.Scalar(0.0), unknowns[1]: pybamm.Scalar(s["field"])
+    }  # fmt: skip
+    if algebraic is not None:
+        border = pybamm.Variable("j")
+        model.algebraic = {border: border - 1.0}
+        model.initial_conditions[border] = pybamm.Scalar(1.0)
+    x = pybamm.SpatialVariable("x", domain="glass", coord_sys="cartesian")
+    geometry = {"glass": {x: {"min": 0, "max": mesh[-1]}}}
+    grid = pybamm.Mesh(geometry, {"glass": pybamm.Uniform1DSubMesh}, {x: n})
+    pybamm.Discretisation(grid, {"glass": pybamm.FiniteVolume()}).process_model(model)
+    model.concatenated_rhs = pybamm.NumpyConcatenation(*rates)
+    if algebraic is not None:
+        model.concatenated_algebraic = algebraic
+    atol = np.concatenate([np.full(n, atol_y), np.full(n, atol_f), [atol_y]])
+    solver = pybamm.IDAKLUSolver(
+        rtol=rtol,
+        atol=atol[: model.len_rhs_and_alg],
+        options={"max_num_steps": 10**6, "compile": False},
+    )
+    span = [0.0, s["end"]]
+
+    def solve():
+        answer = solver.solve(model, span, t_interp=[span[1]])
+        if answer.termination != "final time":
+            raise RuntimeError(answer.termination)
+        z = answer.y[:, -1] if not hasattr(answer.y, "full") else answer.y.full()[:, -1]
+        field, foreign = z[n : 2 * n], z[:n]
+        native = 1 - foreign
+        native[1:] += s["lam2"] * np.diff(field) / h[1:]
+        return Profile(mesh, native, foreign), {}
+
+    return solve
+
+
+def fipy(
+    problem: Problem, mesh: NDArray, step: float, sweeps: int, fitted=False, budget=np.inf
+) -> Solver:
+    """FiPy: both ions and the potential in one coupled matrix, implicit Euler, Picard sweeps.
+
+    ``step`` is the largest time step (nm of charge, the front's way); the first ones are smaller.
+    The drift of an ion stands as a diffusion of the potential, implicit as dielectric relaxation
+    asks for; ``fitted`` adds the exponential scheme as a correction of the diffusivity at a face.
+    """
+    import fipy as fp
+    from fipy.solvers.scipy import LinearLUSolver
+
+    s, h = problem.scaled, np.diff(mesh)
+    n = h.size
+    place = np.linspace(0.0, 1.0, s["D"].size)
+    galvanostatic = problem.voltage is None
+    solver = LinearLUSolver()
+
+    def solve():
+        import time
+
+        until = time.perf_counter() + budget
+        grid = fp.Grid1D(dx=h)
+        y = fp.CellVariable(mesh=grid, value=0.0, hasOld=True)
+        native = fp.CellVariable(mesh=grid, value=1.0, hasOld=True)
+        depth = np.asarray(grid.cellCenters.value[0])
+        phi = fp.CellVariable(mesh=grid, value=s["field"] * (mesh[-1] - depth), hasOld=True)
+        d_native, d_beam = fp.FaceVariable(mesh=grid), fp.FaceVariable(mesh=grid)
+        m_native, m_beam = fp.FaceVariable(mesh=grid), fp.FaceVariable(mesh=grid)
+        poisson, current = fp.FaceVariable(mesh=grid), [1.0]
+        inner = np.zeros(n + 1, bool)
+        inner[1:-1] = True
+        weight = h[1:] / (h[1:] + h[:-1])
+        dx = 0.5 * (h[1:] + h[:-1])
+        phi.constrain(0.0, where=grid.facesRight)
+        native.constrain(1.0, where=grid.facesRight)
+        if not galvanostatic:
+            phi.constrain(s["voltage"], where=grid.facesLeft)
+        source = fp.CellVariable(mesh=grid, value=0.0)
+        sheet = fp.CellVariable(mesh=grid, value=0.0)
+        screen = fp.CellVariable(mesh=grid, value=1.0)
+        ions = (
+            (fp.TransientTerm(var=y) == fp.DiffusionTerm(d_beam, var=y)
+             + fp.DiffusionTerm(m_beam, var=phi) + source),
+            (fp.TransientTerm(var=native) == fp.DiffusionTerm(d_native, var=native)
+             + fp.DiffusionTerm(m_native, var=phi)),
+            (fp.DiffusionTerm(poisson, var=phi) + fp.ImplicitSourceTerm(screen, var=y)
+             + fp.ImplicitSourceTerm(screen, var=native) - screen + sheet == 0),
+        )  # fmt: skip
+        system = ions[0] & ions[1] & ions[2]
+        del system, current, sheet
+        raise NotImplementedError
+
+    return solve
