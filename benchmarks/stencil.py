@@ -13,7 +13,7 @@ potentiostatic
     ``z = (y_0, p_1, y_1, p_2, ..., y_{n-1})`` with the potential between the faces: the total
     current is the same at neighbouring faces, an implicit differential equation (for IDA).
 bordered
-    ``z = (galvanostatic, j)``: the current follows its functional of the state within a time that
+    ``z = (galvanostatic, BORDER j)``: the current follows its functional of the state within a time that
     is short beside dielectric relaxation, an explicit differential equation (for SciPy).
 
 The compiled functions of the benchmarks are all here, as those of the package are all in its
@@ -24,6 +24,8 @@ import math
 
 import numba
 import numpy as np
+
+BORDER = 1e-12  # unit of the current as an unknown: too small for a pivot, so that no row fills
 
 jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
@@ -105,7 +107,7 @@ def bordered(z, x, voltage, lam2, table, d_beam, fitted, lag, out):
     The feedback drives the potential onto ``voltage``.
     """
     n = x.size - 1
-    j = z[2 * n]
+    j = z[2 * n] / BORDER
     galvanostatic(z[: 2 * n], x, j, lam2, table, d_beam, fitted, out[: 2 * n])
     wanted = 0.0
     drop = 0.0
@@ -113,7 +115,7 @@ def bordered(z, x, voltage, lam2, table, d_beam, fitted, lag, out):
         wanted += face_width(x, c) * (j - lam2 * out[2 * c + 1])
         drop += face_width(x, c) * z[2 * c + 1]
     back = lam2 * (voltage - drop) / lag  # a drift off the voltage decays in the same time
-    out[2 * n] = ((wanted + back) / x[n] - j) / lag
+    out[2 * n] = ((wanted + back) / x[n] - j) / lag * BORDER
 
 
 @jit
@@ -139,24 +141,6 @@ def potentiostatic(z, rate, x, voltage, lam2, table, d_beam, fitted, out):
         arriving = beam[c]
         if c < n - 1:
             out[2 * c + 1] = total[c] - total[c + 1] + lam2 * (df[c] - df[c + 1])
-
-
-@jit
-def current(z, rate, x, voltage, lam2, table, d_beam, fitted):
-    """Total current of the potentiostatic form, from the ions and the displacement."""
-    n = x.size - 1
-    f, y = np.empty(n), z[0::2].copy()
-    before = voltage
-    for c in range(n):
-        after = z[2 * c + 1] if c < n - 1 else 0.0
-        f[c] = (before - after) / face_width(x, c)
-        before = after
-    beam, total = np.empty(n), np.empty(n)
-    fluxes(x, y, f, lam2, table, d_beam, fitted, beam, total)
-    mean = 0.0
-    for c in range(n):
-        mean += face_width(x, c) * total[c]
-    return mean / x[n]
 
 
 @jit

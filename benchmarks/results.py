@@ -1,0 +1,88 @@
+"""Load, tabulate and draw what ``make bench`` measured.
+
+Layout of ``results.json``: ``versions`` (processor, cores, Python, packages); ``budget`` (s);
+``rows``, one for each code, problem (i, ii, iii) and class (continuum, today), with ``seconds``
+(median of ``repeats``), ``ratio`` (over ours), ``cells``, ``settings``, ``errors`` (front,
+plateau, profile), ``in_class``, ``first_call`` (s, fresh process), ``peak_memory`` (MB), and for
+ours ``estimate`` and ``resolved``; or with ``failed``, the reason, in place of all of these.
+``own`` holds our solver's other figures, each under the name of the function of ``run.py`` that
+measures it: ``kernel_sum``, ``scaling``, ``ensemble``, ``double_cait``, ``cold_start``.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+COLUMNS = (
+    "class", "problem", "code", "cells", "time / ms", "runs", "ratio", "front", "plateau",
+    "profile", "in class", "first call / s", "memory / MB", "settings",
+)  # fmt: skip
+
+
+def load(path: str | Path = Path(__file__).parent / "results.json") -> dict:
+    """The stored results; their layout is told above."""
+    return json.loads(Path(path).read_text())
+
+
+def lines(found: dict) -> list[tuple[str, ...]]:
+    """The rows as text, in the order of ``COLUMNS``."""
+    out = []
+    for row in found["rows"]:
+        head = (row["class"], row["problem"], row["code"])
+        if "failed" in row:
+            out.append((*head, *[""] * (len(COLUMNS) - 4), row["failed"]))
+            continue
+        errors = (f"{row['errors'][key]:.1e}" for key in ("front", "plateau", "profile"))
+        out.append(
+            (
+                *head, str(row["cells"]), f"{row['seconds'] * 1e3:.3g}", str(row["repeats"]),
+                f"{row['ratio']:.3g}" if "ratio" in row else "", *errors,
+                "yes" if row["in_class"] else "no", f"{row['first_call']:.2g}",
+                f"{row['peak_memory']:.0f}", row["settings"],
+            )
+        )  # fmt: skip
+    return out
+
+
+def table(found: dict) -> str:
+    """A Markdown table."""
+    head = [f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS)]
+    return "\n".join(head + [f"| {' | '.join(line)} |" for line in lines(found)])
+
+
+def figure(found: dict):
+    """Time against the plateau's error, one panel a problem; filled: in the class continuum."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    names = sorted({row["problem"] for row in found["rows"]}, key=len)
+    codes = list(dict.fromkeys(row["code"] for row in found["rows"]))
+    fig, axes = plt.subplots(
+        1, len(names), figsize=(3.2 * len(names), 3.2), sharex=True, sharey=True, squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    for ax, name in zip(axes[0], names, strict=True):
+        for code, marker, colour in zip(codes, "o^sDvPX", plt.cm.tab10.colors, strict=False):
+            rows = [r for r in found["rows"] if r["problem"] == name and r["code"] == code]
+            label = code
+            for row in rows:
+                if "failed" in row or not row["errors"]["plateau"] >= 0:
+                    continue
+                filled = colour if row["in_class"] else "none"
+                ax.plot(
+                    row["errors"]["plateau"], row["seconds"], marker, color=colour,
+                    markerfacecolor=filled, label=label,
+                )  # fmt: skip
+                label = None
+        ax.axvline(0.01, color="0.6", lw=0.8)
+        ax.set(xscale="log", yscale="log", title=f"problem ({name})", xlabel="error of the plateau")
+    axes[0, 0].set_ylabel("time of a run / s")
+    handles = {}
+    for ax in axes[0]:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, fontsize=8)
+    return fig
