@@ -231,9 +231,7 @@ def pybamm_idaklu(
     h = np.diff(mesh)
     # From cells to inner faces and to all right faces, and back.
     left = h[1:] / (h[1:] + h[:-1])
-    faces = pybamm.Matrix(
-        csr_matrix(diags([left, 1 - left], [0, 1], shape=(n - 1, n)))
-    )
+    faces = pybamm.Matrix(csr_matrix(diags([left, 1 - left], [0, 1], shape=(n - 1, n))))
     dx = 0.5 * (h[1:] + h[:-1])
     slopes = pybamm.Matrix(csr_matrix(diags([-1 / dx, 1 / dx], [0, 1], shape=(n - 1, n))))
     inner = pybamm.Matrix(csr_matrix(diags([np.ones(n - 1)], [0], shape=(n - 1, n))))

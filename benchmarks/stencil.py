@@ -13,8 +13,8 @@ potentiostatic
     ``z = (y_0, p_1, y_1, p_2, ..., y_{n-1})`` with the potential between the faces: the total
     current is the same at neighbouring faces, an implicit differential equation (for IDA).
 bordered
-    ``z = (galvanostatic, BORDER j)``: the current follows its functional of the state within a time that
-    is short beside dielectric relaxation, an explicit differential equation (for SciPy).
+    ``z = (galvanostatic, BORDER j)``: the current follows its functional of the state within a
+    time that is short beside dielectric relaxation, an explicit differential equation (for SciPy).
 
 The compiled functions of the benchmarks are all here, as those of the package are all in its
 ``kernels.py``: numba's disk cache does not notice changes in other files.
