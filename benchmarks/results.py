@@ -2,9 +2,10 @@
 
 Layout of ``results.json``: ``versions`` (processor, cores, Python, packages); ``budget`` (s);
 ``rows``, one for each code, problem (i, ii, iii) and class (continuum, today), with ``seconds``
-(median of ``repeats``), ``ratio`` (over ours), ``cells``, ``settings``, ``errors`` (front,
-plateau, profile), ``in_class``, ``first_call`` (s, fresh process), ``peak_memory`` (MB), and for
-ours ``estimate`` and ``resolved``; or with ``failed``, the reason, in place of all of these.
+(median of ``repeats``), ``cpu_seconds``, ``ratio`` and ``cpu_ratio`` (over ours), ``cells``,
+``settings``, ``errors`` (front, plateau, profile), ``in_class``, ``first_call`` (s, fresh process),
+``peak_memory`` (MB), and for ours ``estimate`` and ``resolved``; or with ``failed``, the reason,
+in place of all of these.
 ``own`` holds our solver's other figures, each under the name of the function of ``run.py`` that
 measures it: ``kernel_sum``, ``scaling``, ``ensemble``, ``double_cait``, ``cold_start``.
 """
@@ -15,8 +16,8 @@ import json
 from pathlib import Path
 
 COLUMNS = (
-    "class", "problem", "code", "cells", "time / ms", "runs", "ratio", "front", "plateau",
-    "profile", "in class", "first call / s", "memory / MB", "settings",
+    "class", "problem", "code", "cells", "time / ms", "CPU / ms", "runs", "ratio", "CPU ratio",
+    "front", "plateau", "profile", "in class", "first call / s", "memory / MB", "settings",
 )  # fmt: skip
 
 
@@ -36,8 +37,10 @@ def lines(found: dict) -> list[tuple[str, ...]]:
         errors = (f"{row['errors'][key]:.1e}" for key in ("front", "plateau", "profile"))
         out.append(
             (
-                *head, str(row["cells"]), f"{row['seconds'] * 1e3:.3g}", str(row["repeats"]),
-                f"{row['ratio']:.3g}" if "ratio" in row else "", *errors,
+                *head, str(row["cells"]), f"{row['seconds'] * 1e3:.3g}",
+                f"{row['cpu_seconds'] * 1e3:.3g}", str(row["repeats"]),
+                f"{row['ratio']:.3g}" if "ratio" in row else "",
+                f"{row['cpu_ratio']:.3g}" if "cpu_ratio" in row else "", *errors,
                 "yes" if row["in_class"] else "no", f"{row['first_call']:.2g}",
                 f"{row['peak_memory']:.0f}", row["settings"],
             )
