@@ -1,7 +1,8 @@
 """Load, tabulate and draw what ``make bench`` measured.
 
-Layout of ``results.json``: ``versions`` (processor, cores, Python, packages); ``budget`` (s);
-``rows``, one for each code, problem (i, ii, iii) and class (continuum, today), with ``seconds``
+Layout of ``results.json``: ``versions`` (processor, cores, Python, packages);
+``rows``, one for each code, problem (i, ii, iii) and class (continuum, today; ours once, beside
+both), with ``budget`` (s), ``seconds``
 (median of ``repeats``), ``cpu_seconds``, ``ratio`` and ``cpu_ratio`` (over ours), ``cells``,
 ``settings``, ``errors`` (front, plateau, profile), ``in_class``, ``first_call`` (s, fresh process),
 ``peak_memory`` (MB), and for ours ``estimate`` and ``resolved``; or with ``failed``, the reason,

@@ -60,7 +60,9 @@ SETTINGS = {
     "FiPy": {"i": (0.2, (0.02, 2)), "ii": (0.14, (0.02, 2)), "iii": (0.2, (0.02, 2))},
 }
 WHY_NOT = {
-    ("SciPy LSODA", "iii"): "no banded explicit form under a voltage; dense beyond the budget"
+    ("SciPy LSODA", "iii"): dict.fromkeys(
+        CLASSES, "not attempted: under a voltage its explicit form is not banded"
+    )
 }
 GROWTH = 1.4
 MARGIN = 1.01  # the fine cells end this much behind the final front
@@ -160,40 +162,37 @@ def fresh(arguments: list[str], patience: float, **environment: str) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def compare(codes: list[str], name: str, kind: str, budget: float) -> list[dict]:
-    """One row a code: time, errors, whether it is in the class."""
+def compare(code: str, name: str, kind: str, budget: float) -> dict:
+    """One row: time, errors, whether it is in the class."""
     from problems import PROBLEMS, in_class, reference
 
-    rows = []
-    for code in codes:
-        row = {"code": code, "problem": name, "class": kind}
-        rows.append(row)
-        if (code, name) in WHY_NOT:
-            row["failed"] = WHY_NOT[code, name]
-            continue
-        # Tried in a process of its own first, which can be ended when its time is over.
-        row |= fresh(["--once", code, name, kind, "--budget", str(budget)], budget)
-        if "failed" in row or "first_call" not in row:
-            row.setdefault("failed", f"not within {budget:g} s")
-            print(code, name, kind, row["failed"], flush=True)
-            continue
-        solve, read, row["settings"] = prepare(code, name, kind, budget)
-        repeats, patience = (200, 20.0) if code == "ours" else (9, 0.1 * budget)
-        times, (answer, counts) = timed(solve, repeats, patience)
-        row |= times | counts
-        profile = read(answer)
-        row["errors"] = profile.errors(reference(name))
-        row["in_class"] = in_class(row["errors"], PROBLEMS[name])
-        if code == "ours":
-            row["estimate"] = answer.stats.estimated_error
-            row["resolved"] = answer.resolved
-        print(code, name, kind, f"{row['seconds']:.4g} s", row["errors"], flush=True)
-    ours = next((row for row in rows if row["code"] == "ours" and "seconds" in row), None)
+    row = {"code": code, "problem": name, "class": kind, "budget": budget}
+    if (code, name) in WHY_NOT and kind in WHY_NOT[code, name]:
+        return row | {"failed": WHY_NOT[code, name][kind]}
+    # Tried in a process of its own first, which can be ended when its time is over.
+    row |= fresh(["--once", code, name, kind, "--budget", str(budget)], budget)
+    if "failed" in row or "first_call" not in row:
+        return {"failed": f"not within {budget:g} s"} | row
+    solve, read, row["settings"] = prepare(code, name, kind, budget)
+    repeats, patience = (200, 20.0) if code == "ours" else (9, 0.1 * budget)
+    times, (answer, counts) = timed(solve, repeats, patience)
+    row |= times | counts
+    row["errors"] = read(answer).errors(reference(name))
+    row["in_class"] = in_class(row["errors"], PROBLEMS[name])
+    if code == "ours":
+        row["estimate"] = answer.stats.estimated_error
+        row["resolved"] = answer.resolved
+    return row
+
+
+def add_ratios(rows: list[dict]) -> None:
+    """Times over ours on the same problem, of the wall and of the processor."""
+    ours = {row["problem"]: row for row in rows if row["code"] == "ours" and "seconds" in row}
     for row in rows:
-        if "seconds" in row and ours:
-            row["ratio"] = row["seconds"] / ours["seconds"]
-            row["cpu_ratio"] = row["cpu_seconds"] / ours["cpu_seconds"]
-    return rows
+        own = ours.get(row["problem"])
+        if own and "seconds" in row:
+            row["ratio"] = row["seconds"] / own["seconds"]
+            row["cpu_ratio"] = row["cpu_seconds"] / own["cpu_seconds"]
 
 
 def versions() -> dict:
@@ -351,33 +350,40 @@ def main() -> None:
     parser.add_argument("--problems", default="i,ii,iii")
     parser.add_argument("--only", default="")
     parser.add_argument("--budget", type=float, default=600.0, help="seconds a peer may take")
+    parser.add_argument("--resume", action="store_true", help="keep what is stored, add the rest")
     parser.add_argument("--out", type=Path, default=HERE)
     options = parser.parse_args()
     if options.once:
         print(json.dumps(once(*options.once, options.budget)))
         return
-    names = options.problems.split(",")
-    codes = [options.only] if options.only else ["ours", *SETTINGS]
-    rows = []
-    for kind in CLASSES:
-        for name in names:
-            rows += compare(codes, name, kind, options.budget)
-    found = {
-        "versions": versions(),
-        "budget": options.budget,
-        "rows": rows,
-        "own": {},
-    }
-    if "ours" in codes:
-        for measure in (kernel_sum, scaling, ensemble, double_cait, cold_start):
-            found["own"][measure.__name__] = measure()
-            print(measure.__name__, found["own"][measure.__name__], flush=True)
     import numpy as np
     import results
 
-    (options.out / "results.json").write_text(
-        json.dumps(found, indent=1, default=np.generic.item) + "\n"
-    )
+    stored = options.out / "results.json"
+    found = {"versions": versions(), "rows": [], "own": {}}
+    if options.resume and stored.exists():
+        found |= results.load(stored)
+
+    def save() -> None:
+        add_ratios(found["rows"])
+        stored.write_text(json.dumps(found, indent=1, default=np.generic.item) + "\n")
+
+    done = {(row["code"], row["problem"], row["class"]) for row in found["rows"]}
+    # The slowest code last, so that the others are stored when it is interrupted.
+    for code in [options.only] if options.only else ["ours", *SETTINGS]:
+        for kind in CLASSES:
+            for name in options.problems.split(","):
+                if (code, name, kind) in done or (code == "ours" and kind == "today"):
+                    continue
+                row = compare(code, name, kind, options.budget)
+                found["rows"].append(row)
+                print(code, name, kind, row.get("failed", row.get("seconds")), flush=True)
+                save()
+    for measure in (kernel_sum, scaling, ensemble, double_cait, cold_start):
+        if measure.__name__ not in found["own"] and options.only in ("", "ours"):
+            found["own"][measure.__name__] = measure()
+            print(measure.__name__, found["own"][measure.__name__], flush=True)
+            save()
     (options.out / "results.md").write_text(results.table(found) + "\n")
     figure = results.figure(found)
     figure.savefig(options.out / "results.png", dpi=150)
