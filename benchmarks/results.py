@@ -14,8 +14,12 @@ measures it: ``kernel_sum``, ``scaling``, ``ensemble``, ``double_cait``, ``cold_
 from __future__ import annotations
 
 import json
+from itertools import product
 from pathlib import Path
 
+CODES = (
+    "ours", "SUNDIALS IDA", "SciPy LSODA", "SciPy BDF", "SciPy Radau", "PyBaMM IDAKLU", "FiPy",
+)  # fmt: skip
 COLUMNS = (
     "class", "problem", "code", "cells", "time / ms", "CPU / ms", "runs", "ratio", "CPU ratio",
     "front", "plateau", "profile", "in class", "first call / s", "memory / MB", "settings",
@@ -49,10 +53,19 @@ def lines(found: dict) -> list[tuple[str, ...]]:
     return out
 
 
+def missing(found: dict, codes: tuple[str, ...] = CODES) -> list[tuple[str, str, str]]:
+    """Class, problem and code of what an interrupted run has not come to."""
+    done = {(row["class"], row["problem"], row["code"]) for row in found["rows"]}
+    wanted = product(("continuum", "today"), ("i", "ii", "iii"), codes)
+    return [key for key in wanted if key not in done and key[::2] != ("today", "ours")]
+
+
 def table(found: dict) -> str:
-    """A Markdown table."""
+    """A Markdown table; what has not been measured is in it too."""
     head = [f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS)]
-    return "\n".join(head + [f"| {' | '.join(line)} |" for line in lines(found)])
+    blank = [""] * (len(COLUMNS) - 4)
+    rest = [(*key, *blank, "not measured yet (--resume)") for key in missing(found)]
+    return "\n".join(head + [f"| {' | '.join(line)} |" for line in sorted(lines(found)) + rest])
 
 
 def figure(found: dict):

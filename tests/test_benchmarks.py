@@ -207,3 +207,9 @@ def test_the_measure_of_error_is_zero_for_the_reference_and_sees_a_shift():
 def test_a_row_that_failed_stays_in_the_table():
     found = {"rows": [{"code": "peer", "problem": "i", "class": "continuum", "failed": "why"}]}
     assert "| peer |" in results.table(found) and "why" in results.table(found)
+
+
+def test_what_was_not_measured_is_in_the_table_too():
+    """An interrupted run leaves rows that say so; ours counts for both classes."""
+    text = results.table({"rows": []})
+    assert text.count("not measured") == 2 * 3 * len(results.CODES) - 3
