@@ -47,7 +47,7 @@ def lines(found: dict) -> list[tuple[str, ...]]:
                 f"{row['ratio']:.3g}" if "ratio" in row else "",
                 f"{row['cpu_ratio']:.3g}" if "cpu_ratio" in row else "", *errors,
                 "yes" if row["in_class"] else "no", f"{row['first_call']:.2g}",
-                f"{row['peak_memory']:.0f}", row["settings"],
+                f"{row['peak_memory']:.0f}" if row["peak_memory"] else "", row["settings"],
             )
         )  # fmt: skip
     return out
