@@ -48,7 +48,7 @@ SETTINGS = {
         "iii": (0.20, (*LOOSE, True)),
     },
     "SciPy Radau": {
-        "i": (0.16, (*LOOSE, True)),
+        "i": (0.125, (*LOOSE, False)),
         "ii": (0.11, (*LOOSE, True)),
         "iii": (0.20, (*LOOSE, True)),
     },
