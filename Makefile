@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+PEERS  := .venv-bench
 
 .PHONY: book test lab bench notebooks lock clean
 
@@ -18,23 +19,28 @@ test: $(READY)  ## style, the book, the tests, and the stored outputs of every c
 lab: $(READY)  ## read and change the chapters live
 	$(BIN)/jupyter lab
 
-bench: $(READY)  ## timings side by side with other codes
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+bench: $(PEERS)/.ready  ## timings side by side with other codes, in an environment of their own
+	$(PEERS)/bin/python benchmarks/run.py $(BENCH)
 
 notebooks: $(READY)  ## execute the chapters again and store their text outputs
 	$(BIN)/python book/slim.py
 
-lock:  ## resolve requirements.lock again (needs uv)
-	uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --generate-hashes \
-	  --no-header --no-emit-index-url --no-emit-find-links --quiet -o requirements.lock
+LOCK := --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+  --no-emit-find-links --quiet
+
+lock:  ## resolve both lock files again (needs uv)
+	uv pip compile pyproject.toml --extra test $(LOCK) -o requirements.lock
+	uv pip compile pyproject.toml --extra bench -c requirements.lock $(LOCK) -o benchmarks/requirements.lock
 
 clean:
 	rm -rf _build
 
 $(READY): requirements.lock pyproject.toml
+$(PEERS)/.ready: benchmarks/requirements.lock pyproject.toml
+$(READY) $(PEERS)/.ready:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
-	@echo "Setting up $(VENV) (once, about a minute) ..."
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "Setting up $(@D) (once, about a minute) ..."
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
