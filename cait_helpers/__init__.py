@@ -6,7 +6,7 @@ The way of the data: ``read_case`` (``read_sims``, ``normalise``) -> ``simulate`
 """
 
 from .cases import Case, CaseError, element, read_case
-from .explore import explore
+from .explore import Sweep, explore
 from .exports import Recording, SimsError, read_sims
 from .figures import style
 from .fronts import (
@@ -72,6 +72,7 @@ __all__ = [
     "Run",
     "SimsError",
     "SimulationError",
+    "Sweep",
     "Voltage",
     "activated_diffusivity",
     "activation_energy",

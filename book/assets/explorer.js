@@ -2,6 +2,7 @@
 // fastest. Without this script the sliders stay disabled and the first picture stands.
 for (const explorer of document.querySelectorAll(".explorer")) {
   const frames = [...explorer.querySelectorAll("img")];
+  const says = explorer.querySelector(".explorer-says");
   const sliders = [...explorer.querySelectorAll("input")].map((input) => ({
     input,
     texts: JSON.parse(input.dataset.texts),
@@ -17,6 +18,7 @@ for (const explorer of document.querySelectorAll(".explorer")) {
       output.value = text;
     }
     frames.forEach((frame, index) => { frame.hidden = index !== chosen; });
+    says.textContent = frames[chosen].alt;
   };
 
   for (const { input } of sliders) {
@@ -25,3 +27,8 @@ for (const explorer of document.querySelectorAll(".explorer")) {
   }
   show(); // a reload may have kept the sliders where they were
 }
+
+// On paper nothing unfolds.
+addEventListener("beforeprint", () => {
+  for (const folded of document.querySelectorAll("details")) folded.open = true;
+});
