@@ -6,6 +6,7 @@ The way of the data: ``read_case`` (``read_sims``, ``normalise``) -> ``simulate`
 """
 
 from .cases import Case, CaseError, element, read_case
+from .exercises import check
 from .explore import Sweep, explore
 from .exports import Recording, SimsError, read_sims
 from .figures import style
@@ -77,6 +78,7 @@ __all__ = [
     "activated_diffusivity",
     "activation_energy",
     "blur",
+    "check",
     "check_admissible",
     "conductivity",
     "diffusivities",
