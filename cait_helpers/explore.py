@@ -2,7 +2,7 @@
 
 One call stores three forms of the same figure. A running kernel offers ipywidgets sliders, and a
 `Sweep` is computed for any value while its slider moves. The built page has no kernel and no
-network: ``<input type=range>`` and a few lines of script (``book/assets/explorer.js``) choose among
+network: ``<input type=range>`` and a few lines of script (``book/assets/book.js``) choose among
 the pictures that were drawn when the cell ran. Without the script, and in a printed book, the
 first picture stands.
 """

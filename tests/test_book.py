@@ -180,8 +180,8 @@ def test_no_page_is_heavy(book):
 def test_every_explorer_of_the_book_has_its_script_and_a_picture_for_every_choice(book):
     for name, page in book.items():
         for explorer in page.select(".explorer"):
-            assert page.select("script[src*='explorer.js']"), name
-            assert page.select("link[href*='explorer.css']"), name
+            assert page.select("script[src*='book.js']"), name
+            assert page.select("link[href*='book.css']"), name
             choices = math.prod(int(slider["max"]) + 1 for slider in explorer.find_all("input"))
             assert len(explorer.find_all("img")) == choices, name
 

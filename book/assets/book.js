@@ -1,4 +1,4 @@
-// Each .explorer holds one picture for every combination of its sliders, the last slider running
+// All script that is the book's own. Each .explorer holds one picture for every combination of its sliders, the last slider running
 // fastest. Without this script the sliders stay disabled and the first picture stands.
 for (const explorer of document.querySelectorAll(".explorer")) {
   const frames = [...explorer.querySelectorAll("img")];
@@ -32,3 +32,6 @@ for (const explorer of document.querySelectorAll(".explorer")) {
 addEventListener("beforeprint", () => {
   for (const folded of document.querySelectorAll("details")) folded.open = true;
 });
+
+// A page that is read from a disk may not fetch others for the extracts below a search result.
+if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
