@@ -23,7 +23,9 @@ TYPESET = """async () => {
   while (!window.MathJax?.startup?.promise) await new Promise(done => setTimeout(done, 20));
   await MathJax.startup.promise;
 }"""
-AXE, WITHOUT_FORMULAS = Axe(), {"exclude": [["mjx-container"]]}
+AXE = Axe()
+# Thousands of elements, and each kind has the same style on every page: code is looked at once.
+MOST = {"exclude": [["mjx-container"], [".highlight span"]]}
 SHOWN = """explorer => {
   const shown = [...explorer.querySelectorAll('img')].filter(img => img.checkVisibility());
   return shown.map(img => [img.src, img.alt, img.naturalWidth > 0]);
@@ -134,27 +136,26 @@ def faults_of_sliders(tab) -> list[str]:
     return found
 
 
-def faults_of_access(tab, *rules: str) -> list[str]:
+def faults_of_access(tab, *rules: str, within=MOST) -> list[str]:
     """What axe-core calls serious or critical, by all of its rules or by those given."""
-    # Without preload it takes the style sheets as the browser has them. The formulas, with tens
-    # of elements each and none of them ours, would take most of the time.
+    # Without preload it takes the style sheets as the browser has them.
     options = {"resultTypes": ["violations"], "preload": False}
     if rules:
         options["runOnly"] = {"type": "rule", "values": list(rules)}
     return [
         f"{violation['id']}: {violation['help']} ({node['target'][0]})"
-        for violation in AXE.run(tab, WITHOUT_FORMULAS, options).response["violations"]
+        for violation in AXE.run(tab, within, options).response["violations"]
         if violation["impact"] in ("serious", "critical")
         for node in violation["nodes"]
     ]
 
 
-def faults_in_the_dark(tab) -> list[str]:
+def faults_in_the_dark(tab, within=MOST) -> list[str]:
     """The contrast of every text in the dark mode of the pages."""
     theme = "theme => { document.documentElement.dataset.theme = theme; }"
     tab.evaluate(theme, "dark")
     try:
-        return faults_of_access(tab, "color-contrast")
+        return faults_of_access(tab, "color-contrast", within=within)
     finally:
         tab.evaluate(theme, "light")
 
@@ -175,6 +176,14 @@ def test_a_page_works_for_every_reader_with_the_network_cut(reader, page):
     found["dark"] = faults_in_the_dark(reader.tab)
     found["phone"] = faults_on_a_phone(reader.tab)
     assert {what: faults for what, faults in found.items() if faults} == {}
+
+
+def test_code_is_legible_in_both_modes(reader):
+    """The longest code of the book, in every colour that it is highlighted with."""
+    code = {"include": [[".highlight"]]}
+    reader.open("chapters/counts_to_profiles.html")
+    assert faults_of_access(reader.tab, "color-contrast", within=code) == []
+    assert faults_in_the_dark(reader.tab, within=code) == []
 
 
 def test_the_book_opens_from_a_disk(browser):
@@ -217,7 +226,7 @@ def healthy() -> str:
 
 def plant(html: str, pattern: str, wrong: str) -> str:
     """Change the first match of a pattern in a page."""
-    changed, count = re.subn(pattern, wrong, html, count=1)
+    changed, count = re.subn(pattern, wrong, html, count=1, flags=re.DOTALL)
     assert count == 1
     return changed
 
@@ -267,7 +276,7 @@ def test_mathematics_that_is_not_typeset_is_found(reader, healthy, wrong):
 
 
 def test_text_too_pale_for_the_dark_is_found(reader, healthy):
-    reader.open(EXPERIMENT, plant(healthy, "<h1>", '<h1 style="color: #333">'))
+    reader.open(EXPERIMENT, plant(healthy, r"(<article.*?)<h1>", r'\1<h1 style="color: #333">'))
     assert faults_of_access(reader.tab, "color-contrast") == []
     assert faults_in_the_dark(reader.tab)
 
