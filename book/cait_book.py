@@ -56,7 +56,9 @@ def drop_unused_scripts(app, pagename, templatename, context, doctree):
 def mend_roles(app, pagename, templatename, context, doctree):
     """Docutils calls the references a list whose entries are none; screen readers stumble."""
     if "body" in context:
-        context["body"] = context["body"].replace(' role="list" class="citation-list"', ' class="citation-list"')
+        context["body"] = context["body"].replace(
+            ' role="list" class="citation-list"', ' class="citation-list"'
+        )
 
 
 def trim_mathjax(app, exception):
@@ -102,9 +104,11 @@ def measure_times(app, doctree):
         return
     opening = read(ROOT / f"{app.env.docname}.ipynb")
     for paragraph in doctree.findall(nodes.paragraph):
-        if isinstance(paragraph[0], nodes.strong) and paragraph[0].astext() == "Time.":
+        if paragraph.astext().startswith("Time."):
             run = f"{executed['runtime']:.0f} seconds to run, when this page was built"
-            paragraph[1:] = [nodes.Text(f" {opening.minutes} minutes to read, {run}.")]
+            (word,) = paragraph.findall(nodes.strong)
+            paragraph.children = []
+            paragraph += [word, nodes.Text(f" {opening.minutes} minutes to read, {run}.")]
             return
 
 

@@ -1,6 +1,6 @@
 """Print the book: the single page that Sphinx makes of it, by a browser, with page numbers.
 
-    python book/pdf.py                           _build/singlehtml -> _build/book.pdf
+python book/pdf.py                           _build/singlehtml -> _build/book.pdf
 """
 
 from __future__ import annotations
