@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,10 @@ FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--hide-scr
 def find() -> str | None:
     """Return the path of a browser, or None."""
     return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+#: For ``pytest.mark.skipif``. A machine that is there to test fails instead, in `open_browser`.
+NO_BROWSER = {"condition": find() is None and not os.environ.get("CI"), "reason": MISSING}
 
 
 @contextmanager
