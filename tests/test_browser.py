@@ -217,6 +217,18 @@ def test_without_scripts_the_first_picture_stands_and_no_slider_pretends(browser
     assert all(slider.is_disabled() for slider in explorer.locator("input").all())
 
 
+def test_on_paper_nothing_is_folded_and_no_slider_is_left(browser, origin):
+    """What `make pdf` prints: solutions in the open, and of an explorer its picture."""
+    reader = Reader(browser, origin)
+    reader.open(EXPERIMENT)
+    reader.tab.emulate_media(media="print")
+    reader.tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert reader.tab.locator("details").count() > 3
+    assert reader.tab.locator("details:not([open])").count() == 0
+    assert not any(slider.is_visible() for slider in reader.tab.locator(".explorer input").all())
+    assert len(reader.tab.locator(".explorer").first.evaluate(SHOWN)) == 1
+
+
 @pytest.fixture(scope="module")
 def healthy() -> str:
     return (HTML / EXPERIMENT).read_text(encoding="utf-8")
