@@ -191,7 +191,7 @@ def _widget(
     frames: list[str],
 ) -> ipywidgets.Widget:
     """Return the sliders and the picture for a notebook with a running kernel."""
-    picture = ipywidgets.HTML(frames[0])
+    picture = ipywidgets.HTML(frames[0] + _says(frames[0]))
     sliders, places = {}, []
     for name, given in choices.items():
         if isinstance(given, Sweep):
@@ -217,7 +217,8 @@ def _widget(
             for (name, given), at in zip(choices.items(), place, strict=True)
         }
         try:
-            picture.value = stored.get(place) or _frame(draw, values)
+            frame = stored.get(place) or _frame(draw, values)
+            picture.value = frame + _says(frame)
         except Exception as error:  # shown, since nobody sees what a callback raises
             message = f"{type(error).__name__}: {error}"
             picture.value = f'<p role="alert">{escape(message)}</p>'
@@ -225,6 +226,12 @@ def _widget(
     for slider in sliders.values():
         slider.observe(show, names="value")
     return ipywidgets.VBox([picture, *sliders.values()])
+
+
+def _says(frame: str) -> str:
+    """The alt text of a picture as a sentence below it."""
+    alt = frame.partition('alt="')[2].partition('"')[0]  # escaped already
+    return f'<p class="explorer-says" aria-live="polite">{alt}</p>'
 
 
 def _rounded(number: float) -> float:
@@ -245,9 +252,8 @@ def _page(options: dict[str, dict[str, Any]], frames: list[str]) -> str:
             f"</label><output>{escape(first)}</output></div>"
         )
     label = " and ".join(_label(name) for name in options)
-    alt = frames[0].partition('alt="')[2].partition('"')[0]  # escaped already
     return (
         f'<div class="explorer" role="group" aria-label="Explorer of {escape(label)}">'
-        f'{"".join(pictures)}<p class="explorer-says" aria-live="polite">{alt}</p>'
+        f"{''.join(pictures)}{_says(frames[0])}"
         f"{''.join(controls)}</div>"
     )

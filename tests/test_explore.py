@@ -72,7 +72,7 @@ def test_a_running_kernel_shows_the_same_pictures_as_the_page():
     for i in range(2):
         for j in range(3):
             sliders[0].value, sliders[1].value = i, j
-            assert picture.value == frames[3 * i + j]
+            assert picture.value.startswith(frames[3 * i + j])
     assert [slider.description for slider in sliders] == ["width", "height"]
 
 
@@ -80,11 +80,12 @@ def test_a_sweep_is_computed_for_any_value_where_a_kernel_runs():
     """1.7 nm is not a frame of the page; the drawing function gets it in metres."""
     picture, (slider,), frames = live(width=cait.Sweep((1, 2.5, 3), "nm", 1e-9))
     assert slider.description == "width / nm"
-    assert picture.value == frames[0]
+    assert picture.value.startswith(frames[0])
     slider.value = 1.7
     assert alts(picture.value) == ["A line to (1.7e-09, 1)"]
+    assert picture.value.endswith('aria-live="polite">A line to (1.7e-09, 1)</p>')
     slider.value = 3
-    assert picture.value == frames[2]
+    assert picture.value.startswith(frames[2])
 
 
 def test_a_sweep_and_a_choice_stand_side_by_side():
@@ -127,7 +128,7 @@ def test_a_picture_that_fails_says_why_in_its_place(monkeypatch):
     slider.value = 2
     assert picture.value == '<p role="alert">RuntimeError: no &lt;convergence&gt;</p>'
     slider.value = 1
-    assert picture.value == frames[0]
+    assert picture.value.startswith(frames[0])
 
 
 def test_a_printed_book_has_the_first_picture(shown):
