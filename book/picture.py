@@ -53,10 +53,11 @@ def landing_explorer() -> str:
         right.set(title="landscape out", xlabel="energy / meV", xlim=(-600, 400), ylim=(0, 6.6))
         missed, noise = (100 * float(square) ** 0.5 for square in squares.values())
         verdict = "misses the points" if missed > 1.3 * noise else "runs through the points"
+        stays = 100 * run.plateau
         return (
-            f"Landscape {width * 1e3:.0f} meV wide, {100 * run.plateau:.1f} % of the lithium stays "
-            f"behind the front: the model {verdict}. It is {missed:.1f} % of the bulk away from "
-            f"them on average; their noise is {noise:.1f} %."
+            f"With a landscape {width * 1e3:.0f} meV wide, {stays:.1f} % of the lithium stays "
+            f"behind the front. The model {verdict}: they lie {missed:.1f} % of the bulk "
+            f"from it on average, and their noise is {noise:.1f} %."
         )
 
     slower = {155_000: -5.19, 49_000: -4.69, 15_500: -4.19, 4_900: -3.69}
