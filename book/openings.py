@@ -54,9 +54,9 @@ def read(path: Path) -> Opening:
 
 
 def map_of_the_book() -> str:
-    """Return a Markdown table of the chapters, in reading order."""
-    rows = [
-        f"| {{doc}}`{o.title} <{o.name}>` | {o.question} | {o.needs} | {o.minutes} min |"
+    """Return the chapters in reading order as a Markdown definition list, which fits a phone."""
+    return "\n\n".join(
+        f"{{doc}}`{o.title} <{o.name}>`\n: {o.question}\n: *Needs:* {o.needs}\n"
+        f": *Time to read:* {o.minutes} minutes."
         for o in map(read, chapters())
-    ]
-    return "\n".join(["| chapter | its question | needs | to read |", "|---|---|---|---|", *rows])
+    )
