@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PEERS  := .venv-bench
 
-.PHONY: book test lab bench notebooks lock clean
+.PHONY: book test lab bench notebooks pdf zip lock clean
 
 book: $(READY)  ## execute every chapter and build the pages
 	@rm -rf _build/html _build/.doctrees
@@ -15,6 +15,14 @@ test: $(READY)  ## style, the book, the tests, and the stored outputs of every c
 	$(BIN)/ruff check .
 	$(MAKE) book
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests --nbval chapters
+
+pdf: $(READY)  ## the whole book as _build/book.pdf (needs a browser)
+	@rm -rf _build/singlehtml _build/.doctrees
+	$(BIN)/jupyter-book build . --builder singlehtml -W -n --keep-going
+	$(BIN)/python book/pdf.py
+
+zip: book  ## the pages as _build/book.zip, which opens from any disk
+	$(BIN)/python -c 'import shutil; print(shutil.make_archive("_build/book", "zip", "_build", "html"))'
 
 lab: $(READY)  ## read and change the chapters live
 	$(BIN)/jupyter lab

@@ -1,4 +1,4 @@
-"""The Sphinx extension of the book: pages without a network, their versions, the references."""
+"""The Sphinx extension of the book: pages without a network, and what the build knows of itself."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
+from docutils import nodes
+from myst_nb.sphinx_ import NbMetadataCollector
+from openings import map_of_the_book, read
 from pybtex.plugin import register_plugin
 from pybtex.style.formatting.plain import Style
 from pybtex.style.labels import BaseLabelStyle
+from slim import ROOT
 
 # Scripts that Jupyter Book adds for services this book does not use. Left in, the first two
 # would declare THEBE_JS_URL twice (an error on every page) and point at a foreign host.
@@ -18,6 +22,20 @@ SHOWN = (
     *("numpy", "scipy", "numba", "matplotlib", "ipywidgets"),
     *("jupyter-book", "sphinx", "myst-nb", "nbval"),
 )
+
+# README.md is read on GitHub as well, where the comment shows nothing.
+LANDING_MARK = "<!-- On the built page the sliders are here. -->"
+LANDING = """## Find the landscape
+
+The points are the counted profile of the rubidium run. Turn both sliders until the model runs
+through them. Say first which way the plateau moves when the landscape gets wider. One other
+setting comes close; what tells the two apart is the subject of
+[the chapter on the fit](chapters/fit.ipynb).
+
+```{raw} html
+%s
+```
+"""
 
 
 def drop_unused_scripts(app, pagename, templatename, context, doctree):
@@ -35,6 +53,14 @@ def drop_unused_scripts(app, pagename, templatename, context, doctree):
     ]
 
 
+def mend_roles(app, pagename, templatename, context, doctree):
+    """Docutils calls the references a list whose entries are none; screen readers stumble."""
+    if "body" in context:
+        context["body"] = context["body"].replace(
+            ' role="list" class="citation-list"', ' class="citation-list"'
+        )
+
+
 def trim_mathjax(app, exception):
     """Leave out the MathJax bundles that no page loads (15 of 24 MB)."""
     mathjax = Path(app.outdir, "_static", "mathjax")
@@ -44,11 +70,46 @@ def trim_mathjax(app, exception):
             bundle.unlink()
 
 
-def versions_table(app, config):
-    """Offer ``{{ versions }}`` to the pages."""
+def offer_tables(app, config):
+    """Offer ``{{ versions }}``, ``{{ verification }}`` and ``{{ map }}`` to the pages."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from verification import table  # takes seconds: not for those who only import this module
+
     versions = {"Python": platform.python_version(), **{name: version(name) for name in SHOWN}}
     rows = ["| package | version |", "|---|---|", *(f"| {n} | {v} |" for n, v in versions.items())]
-    config.myst_substitutions = {**config.myst_substitutions, "versions": "\n".join(rows)}
+    config.myst_substitutions = {
+        **config.myst_substitutions,
+        "versions": "\n".join(rows),
+        "verification": table(),
+        "map": map_of_the_book(),
+    }
+
+
+def put_explorer_on_landing_page(app, docname, source):
+    """Replace the comment in README.md by sliders that move the result."""
+    if docname == "README":
+        from picture import landing_explorer
+
+        if LANDING_MARK not in source[0]:
+            raise ValueError(f"README.md lacks the line {LANDING_MARK}")
+        source[0] = source[0].replace(LANDING_MARK, LANDING % landing_explorer())
+
+
+def measure_times(app, doctree):
+    """Say in the opening of a chapter what this build found, in place of what its author typed."""
+    executed = NbMetadataCollector.get_exec_data(app.env, app.env.docname)
+    if executed is None:
+        return
+    opening = read(ROOT / f"{app.env.docname}.ipynb")
+    for paragraph in doctree.findall(nodes.paragraph):
+        if paragraph.astext().startswith("Time."):
+            run = f"{executed['runtime']:.0f} seconds to run, when this page was built"
+            (word,) = paragraph.findall(nodes.strong)
+            paragraph.children = []
+            paragraph += [word, nodes.Text(f" {opening.minutes} minutes to read, {run}.")]
+            return
 
 
 class AuthorYear(BaseLabelStyle):
@@ -65,7 +126,10 @@ class Works(Style):
 
 def setup(app):
     register_plugin("pybtex.style.formatting", "works", Works)
-    app.connect("config-inited", versions_table)
+    app.connect("config-inited", offer_tables)
+    app.connect("source-read", put_explorer_on_landing_page)
+    app.connect("doctree-read", measure_times)
     app.connect("html-page-context", drop_unused_scripts, priority=900)
+    app.connect("html-page-context", mend_roles)
     app.connect("build-finished", trim_mathjax, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

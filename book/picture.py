@@ -1,7 +1,7 @@
-"""Draw the picture of README.md: three profiles, and the landscape that describes them all.
+"""The landing page: the picture of README.md, and the explorer that stands below it on the page.
 
-    python book/picture.py                       writes book/assets/result.png
-    python book/picture.py elsewhere.png
+python book/picture.py                       writes book/assets/result.png
+python book/picture.py elsewhere.png
 """
 
 from __future__ import annotations
@@ -11,13 +11,62 @@ import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 from PIL import Image
+from scipy.constants import e
+from slim import ROOT
 
 import cait_helpers as cait
-from cait_helpers.figures import landscape_figure
+from cait_helpers.explore import explorer_page
+from cait_helpers.figures import landscape_figure, plot_profile, plot_sed
 
-ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "book" / "assets" / "result.png"
+
+
+def landing_explorer() -> str:
+    """Return the HTML of the explorer on the landing page: find the landscape by hand.
+
+    The rubidium run, with the diffusion coefficient of lithium in the bulk from its conductivity.
+    """
+    case = cait.read_case(ROOT / "data" / "rb_on_lbo.toml")
+    profile = case.profile()
+    charge = cait.Charge(case.charge)
+    D_bulk = case.conductivity * case.glass.thermal_voltage / (e * case.glass.ion_density)
+
+    def draw(width: float, rubidium: float) -> str:
+        sed = cait.gaussian_sed(width)
+        law = cait.activated_diffusivity(sed, D_bulk, case.glass.temperature, 0.9)
+        ions = {"Li": law, "Rb": D_bulk * 10**rubidium}
+        run = cait.simulate(case.glass, ions, "Li", "Rb", case.drive, charge, mesh=120)
+        squares = {"model": 0.0, "noise": 0.0}
+        _, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3), width_ratios=(3, 2))
+        plot_profile(left, profile, depth=140e-9)
+        for ion, counts in cait.expected_counts(run, case, profile).items():
+            expected = (counts - profile.background[ion]) / profile.scale[ion]
+            left.plot(profile.depth * 1e9, expected, "k-", lw=1.2)
+            off, noise = profile.fraction[ion] - expected, profile.sigma[ion]
+            squares["model"] += np.mean(off[profile.used] ** 2) / 2
+            squares["noise"] += np.mean(noise[profile.used] ** 2) / 2
+        left.set_title("profiles in")
+        left.legend(loc="center left")
+        plot_sed(right, sed, 0.9, run.plateau)
+        right.set(title="landscape out", xlabel="energy / meV", xlim=(-600, 400), ylim=(0, 6.6))
+        missed, noise = (100 * float(square) ** 0.5 for square in squares.values())
+        verdict = "misses the points" if missed > 1.3 * noise else "runs through the points"
+        stays = 100 * run.plateau
+        return (
+            f"With a landscape {width * 1e3:.0f} meV wide, {stays:.1f} % of the lithium stays "
+            f"behind the front. The model {verdict}: they lie {missed:.1f} % of the bulk "
+            f"from it on average, and their noise is {noise:.1f} %."
+        )
+
+    slower = {155_000: -5.19, 49_000: -4.69, 15_500: -4.19, 4_900: -3.69}
+    with plt.style.context(cait.style):
+        return explorer_page(
+            draw,
+            width=cait.Sweep((150, 200, 250, 300, 350), "meV", 1e-3),
+            rubidium={f"{n:,} times slower than lithium": r for n, r in slower.items()},
+        )
 
 
 def main(target: Path) -> None:

@@ -1,7 +1,8 @@
 """Execute the chapters in the order of the book and store them slim.
 
 Slim keeps what nbval compares (text and streams) and drops what the book draws again anyway:
-pictures, the explorers' pages and widget state. A chapter that raises is left as it was.
+pictures, the explorers' pages and widget state. Of an explorer it keeps the first picture, for
+readers on GitHub, who have no slider. A chapter that raises is left as it was.
 
     python book/slim.py                      every notebook of _toc.yml
     python book/slim.py chapters/front.ipynb some of them
@@ -48,6 +49,11 @@ def chapters() -> list[Path]:
     return [path for path in candidates if path.exists()]
 
 
+def is_explorer(output: NotebookNode) -> bool:
+    """Tell whether an output is that of `cait.explore`, by the text that it stores."""
+    return output.get("data", {}).get("text/plain", "").startswith("Explorer of ")
+
+
 def slim(notebook: NotebookNode) -> NotebookNode:
     """Drop pictures, pages of explorers, widget state and traces of one kernel, in place."""
     notebook.metadata = NotebookNode(
@@ -58,7 +64,10 @@ def slim(notebook: NotebookNode) -> NotebookNode:
         cell.metadata.pop("execution", None)
         for output in cell.get("outputs", []):
             if "data" in output:
-                output.data = {kind: d for kind, d in output.data.items() if kind not in DROPPED}
+                kept = {"image/png"} if is_explorer(output) else set()
+                output.data = {
+                    kind: data for kind, data in output.data.items() if kind not in DROPPED - kept
+                }
                 output.metadata = {}
     return notebook
 

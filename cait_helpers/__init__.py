@@ -6,7 +6,8 @@ The way of the data: ``read_case`` (``read_sims``, ``normalise``) -> ``simulate`
 """
 
 from .cases import Case, CaseError, element, read_case
-from .explore import explore
+from .exercises import check
+from .explore import Sweep, explore
 from .exports import Recording, SimsError, read_sims
 from .figures import style
 from .fronts import (
@@ -72,10 +73,12 @@ __all__ = [
     "Run",
     "SimsError",
     "SimulationError",
+    "Sweep",
     "Voltage",
     "activated_diffusivity",
     "activation_energy",
     "blur",
+    "check",
     "check_admissible",
     "conductivity",
     "diffusivities",

@@ -7,9 +7,11 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import openings
 import pytest
+import verification
 from bs4 import BeautifulSoup
-from slim import ROOT, pages
+from slim import ROOT, chapters, pages
 
 HTML = ROOT / "_build" / "html"
 HEAVIEST_PAGE = 1.5e6  # bytes
@@ -172,18 +174,118 @@ def test_no_link_inside_the_book_is_dead(book):
 
 
 def test_no_page_is_heavy(book):
-    """A reader on a phone waits for a page of 1.5 MB; every frame of an explorer is in it."""
-    sizes = {name: (HTML / name).stat().st_size for name in book}
+    """A reader on a phone waits for a page of 1.5 MB: its text, its pictures, its explorers.
+
+    Scripts, styles and fonts are shared by all pages, and fetched once.
+    """
+    sizes = {}
+    for name, page in book.items():
+        files = {HTML / name}
+        for image in page.find_all("img", src=True):
+            if not image["src"].startswith("data:"):
+                files.add(HTML / resolve(Path(name).parent, unquote(image["src"])))
+        sizes[name] = sum(file.stat().st_size for file in files)
     assert {name: size for name, size in sizes.items() if size > HEAVIEST_PAGE} == {}
 
 
 def test_every_explorer_of_the_book_has_its_script_and_a_picture_for_every_choice(book):
     for name, page in book.items():
         for explorer in page.select(".explorer"):
-            assert page.select("script[src*='explorer.js']"), name
-            assert page.select("link[href*='explorer.css']"), name
+            assert page.select("script[src*='book.js']"), name
+            assert page.select("link[href*='book.css']"), name
             choices = math.prod(int(slider["max"]) + 1 for slider in explorer.find_all("input"))
             assert len(explorer.find_all("img")) == choices, name
+
+
+def test_every_figure_and_every_displayed_equation_that_is_cited_has_a_number(book):
+    """`Fig. 3` and `(3)`: a reader on paper has no link to follow."""
+    for name, page in book.items():
+        for figure in page.find_all("figure"):
+            assert re.match(r"Fig\. \d+", figure.figcaption.get_text().strip()), (
+                name,
+                figure["id"],
+            )
+        for link in page.select("a.reference.internal[href*='#fig-']"):
+            assert re.fullmatch(r"Fig\. \d+", link.get_text()), (name, link["href"])
+        for link in page.select("a.reference.internal[href*='#equation-']"):
+            assert re.fullmatch(r"\(\d+\)", link.get_text()), (name, link["href"])
+
+
+def test_every_chapter_says_how_long_it_took_to_run(book):
+    """Measured by the build, in the opening of the chapter and in the table of the status page."""
+    status = book["chapters/status.html"]
+    for path in chapters():
+        name = f"chapters/{path.stem}"
+        (line,) = [p for p in book[f"{name}.html"].find_all("p") if p.get_text()[:5] == "Time."]
+        run = re.fullmatch(
+            r"Time\. (\d+) minutes to read, (\d+) seconds to run, when this page was built\.",
+            line.get_text(),
+        )
+        assert run, line
+        assert int(run[1]) == openings.read(path).minutes
+        row = status.select_one(f"table a[href*='{path.stem}']").find_parent("tr")
+        measured = [float(cell.get_text()) for cell in row.find_all("td")[3:4]]
+        assert float(run[2]) == pytest.approx(measured[0], abs=0.51)
+
+
+def test_the_map_leads_to_every_chapter_and_names_no_prerequisite_that_comes_later(book):
+    """In the reading order nobody meets a chapter that needs one further down."""
+    order = [path.stem for path in chapters()]
+    for place, path in enumerate(chapters()):
+        assert book["chapters/map.html"].find("a", href=f"{path.stem}.html"), path.stem
+        needed = [name for name in openings.read(path).needed if name in order]
+        assert set(needed) <= set(order[:place]), path.stem
+
+
+def test_the_status_page_shows_every_line_of_the_verification_and_each_is_met(book):
+    shown = book["chapters/status.html"].get_text()
+    assert len(verification.lines()) >= 8
+    for line in verification.lines():
+        assert line.what in shown
+        assert line.met, line.row()
+
+
+def test_a_line_of_the_verification_that_is_not_met_stops_the_build(monkeypatch):
+    wrong = verification.Line("one against two", found=1.0, exact=2.0, allowed=0.1)
+    monkeypatch.setattr(verification, "lines", lambda: (wrong,))
+    with pytest.raises(ValueError, match="one against two"):
+        verification.table()
+
+
+def test_every_article_of_the_references_has_a_doi_and_shows_it(book):
+    """A reference is a link to the work; books and their chapters may have none."""
+    entries = (ROOT / "references.bib").read_text(encoding="utf-8").split("\n@")
+    assert [entry[:40] for entry in entries if "article{" in entry and "doi " not in entry] == []
+    shown = book["chapters/references.html"].select(".citation")
+    linked = [entry for entry in shown if entry.select("a[href^='https://doi.org/']")]
+    without = sum("doi " not in entry for entry in entries)
+    assert len(linked) >= max(10, len(shown) - without)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wrong", "fault"),
+    [
+        (r'(<div class="explorer".*?<img) alt="[^"]*"', r"\1", "no alt text"),
+        (r'(<figure.*?<img) alt="[^"]*"', r"\1", "no alt text"),
+        (r"</head>", '<script src="https://cdn.example/x.js"></script></head>', "fetches https"),
+    ],
+)
+def test_a_fault_planted_in_a_built_page_is_found(pattern, wrong, fault):
+    """The gate on what it is for: a real page, changed in one place."""
+    html = (HTML / "chapters/experiment.html").read_text(encoding="utf-8")
+    changed, count = re.subn(pattern, wrong, html, count=1, flags=re.DOTALL)
+    assert count == 1
+    assert any(fault in text for text in faults(parse(changed)))
+
+
+def test_a_link_broken_in_a_built_page_is_found(book):
+    name = "chapters/experiment.html"
+    html = (
+        (HTML / name).read_text(encoding="utf-8").replace('href="front.html"', 'href="fromt.html"')
+    )
+    changed = {**book, name: parse(html)}
+    assert dead_links(name, book, lambda path: (HTML / path).is_file()) == []
+    assert dead_links(name, changed, lambda path: (HTML / path).is_file())
 
 
 GOOD = """

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import json
 
+import ipywidgets
 import matplotlib.pyplot as plt
 import pytest
 from bs4 import BeautifulSoup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import cait_helpers as cait
 from cait_helpers.explore import explore
 
 # the package's attribute of this name is the function
@@ -56,22 +58,112 @@ def test_without_its_script_a_page_offers_no_slider_that_does_nothing(shown):
     assert json.loads(slider["data-texts"]) == ["1 nm", "2 nm", "3 nm"]
 
 
-def test_a_running_kernel_shows_the_same_pictures_as_the_page(shown):
+def live(**choices):
+    """The widget that a running kernel shows: its picture and its sliders."""
+    options = explore_module._validate(draw, choices)
+    frames = explore_module._frames(draw, options)
+    picture, *sliders = explore_module._widget(draw, choices, options, frames).children
+    return picture, sliders, frames
+
+
+def test_a_running_kernel_shows_the_same_pictures_as_the_page():
     """Moving the live sliders to (i, j) shows the picture that the page stores for (i, j)."""
-    options = explore_module._validate(draw, {"width": [1, 2], "height": [3, 4, 5]})
-    frames = [str(index) for index in range(6)]
-    picture, *sliders = explore_module._widget(options, frames).children
+    picture, sliders, frames = live(width=[1, 2], height=[3, 4, 5])
     for i in range(2):
         for j in range(3):
             sliders[0].value, sliders[1].value = i, j
-            assert picture.value == frames[3 * i + j]
+            assert picture.value.startswith(frames[3 * i + j])
     assert [slider.description for slider in sliders] == ["width", "height"]
+
+
+def test_a_sweep_is_computed_for_any_value_where_a_kernel_runs():
+    """1.7 nm is not a frame of the page; the drawing function gets it in metres."""
+    picture, (slider,), frames = live(width=cait.Sweep((1, 2.5, 3), "nm", 1e-9))
+    assert slider.description == "width / nm"
+    assert picture.value.startswith(frames[0])
+    slider.value = 1.7
+    assert alts(picture.value) == ["A line to (1.7e-09, 1)"]
+    assert picture.value.endswith('aria-live="polite">A line to (1.7e-09, 1)</p>')
+    slider.value = 3
+    assert picture.value.startswith(frames[2])
+
+
+def test_a_sweep_and_a_choice_stand_side_by_side():
+    picture, sliders, _ = live(width=cait.Sweep((1, 2)), height=["low", "high"])
+    sliders[0].value, sliders[1].value = 1.5, 1
+    assert alts(picture.value) == ["A line to (1.5, high)"]
+
+
+@pytest.mark.parametrize(
+    ("frames", "kind"),
+    [
+        ((0, 100), ipywidgets.FloatSlider),
+        ((1, 10), ipywidgets.FloatSlider),
+        ((-100, 1), ipywidgets.FloatSlider),
+        ((200, 2000, 20000), ipywidgets.FloatLogSlider),
+    ],
+)
+def test_a_sweep_over_decades_has_a_logarithmic_slider(frames, kind):
+    """It begins at the first frame and reaches the last one exactly, whatever the scale."""
+    slider = cait.Sweep(frames).slider()
+    assert type(slider) is kind
+    assert slider.value == pytest.approx(frames[0], rel=1e-12)
+    slider.value = frames[-1]
+    assert slider.value == pytest.approx(frames[-1], rel=1e-12)
+    assert 50 <= (slider.max - slider.min) / slider.step <= 500.0001  # steps that an eye can follow
+
+
+def test_a_picture_that_fails_says_why_in_its_place(monkeypatch):
+    """Nobody would see what a callback raises; the next good value draws again."""
+
+    def drawn(width):
+        if width == 2:
+            raise RuntimeError("no <convergence>")
+        return draw(width)
+
+    choices = {"width": cait.Sweep((1, 3))}
+    options = explore_module._validate(drawn, choices)
+    frames = explore_module._frames(drawn, options)
+    picture, slider = explore_module._widget(drawn, choices, options, frames).children
+    slider.value = 2
+    assert picture.value == '<p role="alert">RuntimeError: no &lt;convergence&gt;</p>'
+    slider.value = 1
+    assert picture.value.startswith(frames[0])
+
+
+def test_a_printed_book_has_the_first_picture(shown):
+    """The same bytes that the page shows first."""
+    explore(draw, width=[1, 2])
+    first = BeautifulSoup(shown[0]["text/html"], "html.parser").img["src"]
+    assert first == "data:image/png;base64," + shown[0]["image/png"]
+
+
+def test_what_the_picture_shows_also_stands_below_it(shown):
+    explore(draw, width=[1, 2])
+    page = BeautifulSoup(shown[0]["text/html"], "html.parser")
+    assert page.select_one(".explorer-says[aria-live]").get_text() == page.img["alt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (((1,),), "at least two increasing"),
+        (((2, 1),), "at least two increasing"),
+        (((1, 1),), "at least two increasing"),
+        (((1, float("nan")),), "frames = nan"),
+        ((("a", "b"),), "frames"),
+        (((1, 2), "nm", 0), "si = 0"),
+    ],
+)
+def test_a_sweep_that_makes_no_slider_is_refused_by_name(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        cait.Sweep(*arguments)
 
 
 def test_a_notebook_stores_a_text_that_does_not_change_from_run_to_run(shown):
     """The plain text is what nbval compares; the view holds a random model id."""
     for _ in range(2):
-        explore(draw, width=[0.1, 0.25])
+        explore(draw, width=cait.Sweep((0.1, 0.25)))
     assert shown[0]["text/plain"] == shown[1]["text/plain"] == "Explorer of width: 0.1, 0.25"
     assert "application/vnd.jupyter.widget-view+json" in shown[0]
 
@@ -99,7 +191,7 @@ def test_a_drawing_that_fails_leaves_no_figure_open(shown):
 def test_any_text_survives_the_page(texts):
     """The script reads from the page exactly the texts that were given."""
     texts = [text.replace("\r", " ").replace("\0", " ") for text in texts]  # HTML knows neither
-    html = explore_module._page({"width": dict.fromkeys(texts)}, ["<img>"])
+    html = explore_module._page({"width": dict.fromkeys(texts)}, ['<img alt="">'])
     page = BeautifulSoup(html, "html.parser")
     assert json.loads(page.input["data-texts"]) == list(dict.fromkeys(texts))
 

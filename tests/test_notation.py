@@ -19,7 +19,7 @@ NUMERIC = re.compile(
     r"\b(float|int|ArrayLike|Array|NDArray|Law|Voltage|CurrentDensity|Charge|Duration|Resolution)\b"
 )
 # Numbers that are none of the book's quantities: the figures and the explorers have these.
-NOT_QUANTITIES = {"explore.draw", "explore.choices"}
+NOT_QUANTITIES = {"explore.draw", "explore.choices", "Sweep.frames", "Sweep.si", "check.answer"}
 
 
 def rows(text: str) -> list[list[str]]:

@@ -1,7 +1,8 @@
-// Each .explorer holds one picture for every combination of its sliders, the last slider running
+// All script that is the book's own. Each .explorer holds one picture for every combination of its sliders, the last slider running
 // fastest. Without this script the sliders stay disabled and the first picture stands.
 for (const explorer of document.querySelectorAll(".explorer")) {
   const frames = [...explorer.querySelectorAll("img")];
+  const says = explorer.querySelector(".explorer-says");
   const sliders = [...explorer.querySelectorAll("input")].map((input) => ({
     input,
     texts: JSON.parse(input.dataset.texts),
@@ -17,6 +18,7 @@ for (const explorer of document.querySelectorAll(".explorer")) {
       output.value = text;
     }
     frames.forEach((frame, index) => { frame.hidden = index !== chosen; });
+    says.textContent = frames[chosen].alt;
   };
 
   for (const { input } of sliders) {
@@ -25,3 +27,11 @@ for (const explorer of document.querySelectorAll(".explorer")) {
   }
   show(); // a reload may have kept the sliders where they were
 }
+
+// On paper nothing unfolds.
+addEventListener("beforeprint", () => {
+  for (const folded of document.querySelectorAll("details")) folded.open = true;
+});
+
+// A page that is read from a disk may not fetch others for the extracts below a search result.
+if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;

@@ -1,0 +1,301 @@
+"""The built pages in a real browser, with the network cut: they work for everyone, everywhere."""
+
+from __future__ import annotations
+
+import re
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from browser import NO_BROWSER, open_browser
+from slim import pages
+from test_book import HTML
+
+pytestmark = pytest.mark.skipif(**NO_BROWSER)
+
+PAGES = [*(f"{page}.html" for page in pages()), "genindex.html", "search.html"]
+EXPERIMENT = "chapters/experiment.html"
+DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 375, "height": 667}
+
+TYPESET = """async () => {
+  if (!document.querySelector('.math')) return;
+  while (!window.MathJax?.startup?.promise) await new Promise(done => setTimeout(done, 20));
+  await MathJax.startup.promise;
+}"""
+AXE = Axe()
+# Formulas and coloured code are thousands of elements with the same few styles on every page: axe
+# gets their text, and looks at the colours of code once.
+SIMPLER = """() => document.querySelectorAll('mjx-container, .highlight pre').forEach(
+  element => { element.textContent = element.textContent; }
+)"""
+SHOWN = """explorer => {
+  const shown = [...explorer.querySelectorAll('img')].filter(img => img.checkVisibility());
+  return shown.map(img => [img.src, img.alt, img.naturalWidth > 0]);
+}"""
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def origin():
+    """The address of a server of the built book, on this machine and on no other."""
+    if not (HTML / "index.html").exists():
+        pytest.fail(f"there is no book in {HTML}: run `make book` first")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=HTML))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+class Reader:
+    """One tab of a browser whose only network is the book, and what has gone wrong in it."""
+
+    def __init__(self, browser, home: str):
+        self.home, self.troubles, self.planted = home, [], None
+        self.tab = browser.new_context(viewport=DESKTOP).new_page()
+        self.tab.route("**/*", self._answer)
+        self.tab.on("pageerror", lambda error: self.troubles.append(f"script error: {error}"))
+        self.tab.on("console", self._listen)
+
+    def _answer(self, route):
+        url = route.request.url
+        if not url.startswith((self.home, "data:", "blob:")):
+            self.troubles.append(f"foreign request: {url}")
+            route.abort()
+        elif self.planted and route.request.is_navigation_request():
+            route.fulfill(body=self.planted, content_type="text/html; charset=utf-8")
+        else:
+            route.continue_()
+
+    def _listen(self, message):
+        if message.type == "error":
+            self.troubles.append(f"console error: {message.text} ({message.location['url']})")
+
+    def open(self, page: str, planted: str | None = None, typeset: bool = True) -> list[str]:
+        """Open a page, or ``planted`` in its place, and return what goes wrong meanwhile."""
+        self.troubles, self.planted = [], planted
+        self.tab.set_viewport_size(DESKTOP)
+        self.tab.goto(f"{self.home}/{page}", wait_until="load")
+        if typeset:
+            self.tab.add_style_tag(content="* { transition: none !important; }")
+            self.tab.evaluate(TYPESET)
+        return self.troubles
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with open_browser() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def reader(browser, origin):
+    return Reader(browser, origin)
+
+
+def faults_of_mathematics(tab) -> list[str]:
+    """Every formula is drawn, and none says that it cannot be."""
+    bare = tab.locator(".math:not(:has(mjx-container))")
+    # an error of the syntax, and in red a command that does not exist
+    wrong = tab.locator("mjx-merror, mjx-mtext[style*='red']")
+    return [
+        *(f"not typeset: {text[:60]}" for text in bare.all_inner_texts()),
+        *(f"mathematics error: {text[:60]}" for text in wrong.all_inner_texts()),
+    ]
+
+
+def faults_of_sliders(tab) -> list[str]:
+    """From the keyboard, every step of every slider shows another picture with another text."""
+    found = []
+    for explorer in tab.locator(".explorer").all():
+        for slider in explorer.locator("input").all():
+            name = slider.locator("xpath=..").inner_text().strip()
+            if slider.is_disabled():
+                found.append(f"slider {name!r} is disabled")
+                continue
+            slider.focus()
+            before, said = explorer.evaluate(SHOWN), slider.get_attribute("aria-valuetext")
+            for _ in range(int(slider.get_attribute("max"))):
+                tab.keyboard.press("ArrowRight")
+                after, says = explorer.evaluate(SHOWN), slider.get_attribute("aria-valuetext")
+                if not (len(before) == len(after) == 1):
+                    found.append(f"slider {name!r}: {len(after)} pictures at once")
+                elif not after[0][2]:
+                    found.append(f"slider {name!r}: a picture that cannot be drawn")
+                elif before[0][0] == after[0][0]:
+                    found.append(f"slider {name!r} does not change the picture at {says}")
+                elif before[0][1] == after[0][1]:
+                    found.append(f"slider {name!r} does not change the alt text at {says}")
+                if said == says:
+                    found.append(f"slider {name!r} does not say where it stands")
+                before, said = after, says
+    return found
+
+
+def faults_of_access(tab, *rules: str) -> list[str]:
+    """What axe-core calls serious or critical, by all of its rules or by those given."""
+    # Without preload it takes the style sheets as the browser has them.
+    options = {"resultTypes": ["violations"], "preload": False}
+    if rules:
+        options["runOnly"] = {"type": "rule", "values": list(rules)}
+    return [
+        f"{violation['id']}: {violation['help']} ({node['target'][0]})"
+        for violation in AXE.run(tab, options=options).response["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
+
+
+def faults_in_the_dark(tab) -> list[str]:
+    """The contrast of every text in the dark mode of the pages."""
+    theme = "theme => { document.documentElement.dataset.theme = theme; }"
+    tab.evaluate(theme, "dark")
+    try:
+        return faults_of_access(tab, "color-contrast")
+    finally:
+        tab.evaluate(theme, "light")
+
+
+def faults_on_a_phone(tab) -> list[str]:
+    tab.set_viewport_size(PHONE)
+    width = tab.evaluate("document.documentElement.scrollWidth")
+    return [f"{width} pixels wide"] if width > PHONE["width"] else []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_works_for_every_reader_with_the_network_cut(reader, page):
+    """One visit: no error, no foreign request, mathematics, sliders, access, dark, phone."""
+    found = {"opening": reader.open(page)}
+    found["mathematics"] = faults_of_mathematics(reader.tab)
+    found["sliders"] = faults_of_sliders(reader.tab)
+    found["phone"] = faults_on_a_phone(reader.tab)
+    reader.tab.set_viewport_size(DESKTOP)
+    reader.tab.evaluate(SIMPLER)
+    found["access"] = faults_of_access(reader.tab)
+    found["dark"] = faults_in_the_dark(reader.tab)
+    assert {what: faults for what, faults in found.items() if faults} == {}
+
+
+def test_code_is_legible_in_both_modes(reader):
+    """A chapter as it is, in every colour that its code is highlighted with."""
+    reader.open(EXPERIMENT)
+    assert faults_of_access(reader.tab, "color-contrast") == []
+    assert faults_in_the_dark(reader.tab) == []
+
+
+def test_the_book_opens_from_a_disk(browser):
+    """Every page by its path, without a server: nothing is missing and nothing is asked for."""
+    reader = Reader(browser, HTML.as_uri())
+    found = {page: list(reader.open(page, typeset=False)) for page in PAGES}
+    assert {page: faults for page, faults in found.items() if faults} == {}
+    reader.open(EXPERIMENT)
+    assert faults_of_mathematics(reader.tab) == faults_of_sliders(reader.tab) == []
+
+
+@pytest.mark.parametrize("place", ["a server", "a disk"])
+def test_a_term_is_found_from_the_keyboard(browser, origin, place):
+    """Control-K, a word, Enter: the chapter that explains it is among the results."""
+    reader = Reader(browser, origin if place == "a server" else HTML.as_uri())
+    reader.open("README.html")
+    reader.tab.keyboard.press("Control+K")
+    reader.tab.keyboard.type("plateau")
+    reader.tab.keyboard.press("Enter")
+    reader.tab.wait_for_url("**/search.html?**")
+    reader.tab.locator("#search-results li a").first.wait_for()
+    links = reader.tab.locator("#search-results li a").all()
+    assert any("chapters/front.html" in link.get_attribute("href") for link in links)
+    assert reader.troubles == []
+
+
+def test_without_scripts_the_first_picture_stands_and_no_slider_pretends(browser, origin):
+    tab = browser.new_context(java_script_enabled=False).new_page()
+    tab.goto(f"{origin}/{EXPERIMENT}")
+    explorer = tab.locator(".explorer").first
+    visible = [image.is_visible() for image in explorer.locator("img").all()]
+    assert visible == [True] + [False] * (len(visible) - 1)
+    assert all(slider.is_disabled() for slider in explorer.locator("input").all())
+
+
+def test_on_paper_nothing_is_folded_and_no_slider_is_left(browser, origin):
+    """What `make pdf` prints: solutions in the open, and of an explorer its picture."""
+    reader = Reader(browser, origin)
+    reader.open(EXPERIMENT)
+    reader.tab.emulate_media(media="print")
+    reader.tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert reader.tab.locator("details").count() > 3
+    assert reader.tab.locator("details:not([open])").count() == 0
+    assert not any(slider.is_visible() for slider in reader.tab.locator(".explorer input").all())
+    assert len(reader.tab.locator(".explorer").first.evaluate(SHOWN)) == 1
+
+
+@pytest.fixture(scope="module")
+def healthy() -> str:
+    return (HTML / EXPERIMENT).read_text(encoding="utf-8")
+
+
+def plant(html: str, pattern: str, wrong: str) -> str:
+    """Change the first match of a pattern in a page."""
+    changed, count = re.subn(pattern, wrong, html, count=1, flags=re.DOTALL)
+    assert count == 1
+    return changed
+
+
+def test_a_missing_alt_text_is_found(reader, healthy):
+    reader.open(EXPERIMENT, plant(healthy, r'(<div class="explorer".*?<img) alt=".*?"', r"\1"))
+    assert any("image-alt" in fault for fault in faults_of_access(reader.tab, "image-alt"))
+
+
+def test_an_external_script_is_found(reader, healthy):
+    wrong = plant(healthy, "</head>", '<script src="https://cdn.example/x.js"></script></head>')
+    troubles = reader.open(EXPERIMENT, wrong)
+    assert "foreign request: https://cdn.example/x.js" in troubles
+
+
+def test_a_script_that_fails_is_found(reader, healthy):
+    troubles = reader.open(EXPERIMENT, plant(healthy, "</head>", "<script>oh()</script></head>"))
+    assert any("oh is not defined" in trouble for trouble in troubles)
+
+
+def test_a_file_that_is_missing_is_found(reader, healthy):
+    troubles = reader.open(EXPERIMENT, plant(healthy, r"book\.css", "gone.css"))
+    assert any("404" in trouble for trouble in troubles)
+
+
+def test_a_slider_without_its_script_is_found(reader, healthy):
+    reader.open(EXPERIMENT, plant(healthy, r"<script[^>]*book\.js[^>]*></script>", ""))
+    assert all("is disabled" in fault for fault in faults_of_sliders(reader.tab))
+    assert len(faults_of_sliders(reader.tab)) == 2
+
+
+def test_a_slider_that_moves_nothing_is_found(reader, healthy):
+    """Every picture the same: the slider says that it moves, and nothing is to be seen."""
+    same = re.sub(
+        r'src="data:image/png;base64,[^"]+"',
+        'src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="',
+        healthy,
+    )
+    reader.open(EXPERIMENT, same)
+    assert any("does not change the picture" in f for f in faults_of_sliders(reader.tab))
+
+
+@pytest.mark.parametrize("wrong", [r"\\(\\nonsense", r"\\(\\tau}", r"\\)\\tau"])
+def test_mathematics_that_is_not_typeset_is_found(reader, healthy, wrong):
+    reader.open(EXPERIMENT, plant(healthy, r"\\\(\\tau", wrong))
+    assert faults_of_mathematics(reader.tab)
+
+
+def test_text_too_pale_for_the_dark_is_found(reader, healthy):
+    reader.open(EXPERIMENT, plant(healthy, r"(<article.*?)<h1>", r'\1<h1 style="color: #333">'))
+    assert faults_of_access(reader.tab, "color-contrast") == []
+    assert faults_in_the_dark(reader.tab)
+
+
+def test_a_page_too_wide_for_a_phone_is_found(reader, healthy):
+    reader.open(EXPERIMENT, plant(healthy, "</article>", "<p style='width: 500px'>.</p></article>"))
+    assert faults_on_a_phone(reader.tab)
