@@ -716,6 +716,9 @@ def advance(
                 error += relative * relative
         # A front is some dozens of cells, however many there are elsewhere.
         error = math.sqrt(error / (min(n, 60) * k))
+        if p.potentiostatic:  # but the field at the back is the current, and so the time
+            relative = stages[3, n - 1, native] / (tol * argument[n - 1, native])
+            error = max(error, abs(relative))
         t_new = t + ds
         if p.potentiostatic and error < 1.0:
             # The time of the step by a parabola through dt/ds at its ends and before; then let
@@ -737,7 +740,7 @@ def advance(
                     curved = (change - bend) / (ds + ds_before) * ds**3 / 6.0
                 t_new = t + 0.5 * (now + after) * ds - curved
                 value_end, integral_end = recorded(t_new, knots, values)
-            error = max(error, abs(curved) / (tol * t_new))
+            error = max(error, abs(curved) / (0.1 * tol * t_new))
         if not (error < 1.0 and t_new > t):
             rejected += 1
             ds *= max(0.2, 0.9 * error ** (-1 / 3)) if 1.0 <= error < 1e6 else 0.3

@@ -239,13 +239,16 @@ class Run:
         """Native fraction at nine tenths of the front depth (1); nan without a front."""
         if self.front_depth == 0:
             return float("nan")
-        return float(self._at([0.9 * self.front_depth])[0, -1])
+        return float(self.at(self.native, [0.9 * self.front_depth])[0])
 
-    def _at(self, x: ArrayLike) -> NDArray[np.float64]:
-        """Fractions at increasing depths (m), the native ion last, shape (m, ions)."""
-        others = [y for ion, y in self.fraction.items() if ion != self.native]
-        means = np.stack([*others, self.fraction[self.native]], axis=1)
-        return kernels.sample(self.nodes, means, np.asarray(x, dtype=float))
+    def at(self, ion: str, x: ArrayLike) -> NDArray[np.float64]:
+        """Fraction of an ion at increasing depths ``x`` (m), shape (m,).
+
+        Straight in each cell, with the cell's mean: closer than a line through the means.
+        """
+        if ion not in self.fraction:
+            raise ValueError(f"ion = {ion!r} is not among {', '.join(self.fraction)}")
+        return kernels.sample(self.nodes, self.fraction[ion][:, None], np.asarray(x, float))[:, 0]
 
     @property
     def resolved(self) -> bool:
@@ -514,19 +517,22 @@ def _advance(problem: _Problem, cells: int, mesh, rtol: float) -> Run:
 
 def _difference(coarse: Run, fine: Run) -> dict[str, float]:
     """Relative differences of two runs of one problem."""
-    exchanged = sum(fine.amount(ion) for ion in fine.fraction if ion != fine.native)
-    depth = max(exchanged / fine.glass.ion_density, 1e-30)
+    # Over the zone that foreign ions have reached, a per cent of them at least.
+    reached = np.flatnonzero(fine.fraction[fine.native] < 0.99)
+    depth = fine.nodes[reached[-1] + 1] if reached.size else fine.nodes[1]
     fronts = coarse.front_depth, fine.front_depth
     nodes = np.union1d(coarse.nodes, fine.nodes)
     middle, width = 0.5 * (nodes[1:] + nodes[:-1]), np.diff(nodes)
-    missed = np.abs(coarse._at(middle) - fine._at(middle))
-    difference = {"profile": float((width @ missed).max()) / depth}
+    missed = [
+        width @ np.abs(coarse.at(ion, middle) - fine.at(ion, middle)) for ion in fine.fraction
+    ]
+    difference = {"profile": float(max(missed)) / depth}
     if min(fronts) > 0:
         difference["front"] = abs(fronts[0] / fronts[1] - 1)
         # The native ions left behind the front, place by place: two meshes agree at one by chance.
         behind = np.linspace(0.2, 0.9, 36)
         left, right = (
-            run._at(behind * front)[:, -1]
+            run.at(run.native, behind * front)
             for run, front in zip((coarse, fine), fronts, strict=True)
         )
         enough = max(right.mean(), 0.03)  # of the smallest plateau that matters
@@ -647,9 +653,9 @@ def simulate(
         growth = 1.5
         if coarse is not None:
             # Of second order, or of first where the ions in front have no sharp end: so much of
-            # the error of the finer mesh is the difference of the two.
+            # the error of the finer mesh is the difference of the two, and half as much for safety.
             order = 2 if fine.front_depth > 0 else 1
-            share = 1 / ((fine.stats.cells / coarse.stats.cells) ** order - 1)
+            share = 1.5 / ((fine.stats.cells / coarse.stats.cells) ** order - 1)
             error = {key: share * d for key, d in _difference(coarse, fine).items()}
             fine = replace(fine, stats=replace(fine.stats, estimated_error=error))
             failure = f"; with {cells} cells the estimated errors are {error}"

@@ -1,0 +1,150 @@
+"""How far a simulation can be trusted: random problems of the whole range, against two judges.
+
+    python benchmarks/range_study.py [draws] [rtol] [seed]
+
+Each draw is simulated as a user would, with its error estimate. The first judge is the same
+problem on four times as many cells at a tenth of the tolerance; the second the exact theory of the
+front (`cait.front`, `cait.potentiostatic_depth`), which leaves out the width of the front and the
+Debye length: its error is of the order of either over the depth. Prints how many draws raise an
+error, how many are wrong, and how honest the estimates are; `tests/test_range.py` runs a few.
+"""
+
+import sys
+
+import numpy as np
+from scipy.constants import e, k
+
+import cait_helpers as cait
+from cait_helpers.npp import _difference
+
+N = 1.38e28  # m^-3
+STRONGEST = 3e9  # V/m; thin films of glass break down near 1e9
+
+
+def draws(count: int, seed: int = 1):
+    """Random problems, as arguments of `cait.simulate`, each with its exact front.
+
+    The parameters are drawn over the whole range of the solver. Left out are those that describe
+    no experiment: a charge that replaces more than half of the glass or pushes the foreign ions
+    through four fifths of it, and a field in the replaced zone that no glass bears.
+    """
+    rng = np.random.default_rng(seed)
+
+    def between(low, high):
+        return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+    found = 0
+    while found < count:
+        ratio, thickness, depth = between(1e-6, 1e2), between(1e-7, 2e-3), between(1e-9, 3e-6)
+        temperature, voltage = rng.uniform(250, 500), between(0.1, 500)
+        D_bulk = between(1e-22, 1e-14)
+        law = D_bulk
+        if rng.random() < 0.8:
+            sed = cait.gaussian_sed(rng.uniform(0.05, 0.4))
+            law = cait.activated_diffusivity(sed, D_bulk, temperature, rng.uniform(0.5, 0.99))
+        glass = cait.Glass(thickness, N, between(4, 80), temperature)
+        potentiostatic = bool(rng.integers(2))
+        front = cait.front(law, ratio * D_bulk)
+        lead = (
+            float(front._speed_of(np.asarray(1.0))) if front.kind == "rarefaction" else front.speed
+        )
+        field = max(front.resistance, 1 / ratio, 1.0) * voltage / thickness
+        if depth > 0.5 * thickness or lead * depth > 0.8 * thickness or field > STRONGEST:
+            continue
+        found += 1
+        ohmic = e**2 * N * D_bulk / (k * temperature) * voltage / thickness
+        yield (
+            front,
+            {
+                "glass": glass,
+                "ions": {"native": law, "foreign": ratio * D_bulk},
+                "native": "native",
+                "beam": "foreign",
+                "drive": cait.Voltage(voltage) if potentiostatic else cait.CurrentDensity(ohmic),
+                "until": cait.Charge(depth * e * N),
+            },
+        )
+
+
+def against_theory(front, call, run) -> dict[str, tuple[float, float]]:
+    """Relative deviation from the exact theory, and what the width of the front excuses."""
+    glass, depth = call["glass"], run.replaced_depth
+    excuse = 4 * (run.stats.decay_length + glass.debye_length) / depth
+    if front.kind == "rarefaction" or excuse > 0.02:
+        return {}
+    place = front.speed * depth
+    found = {"front": (run.front_depth / place - 1, excuse)}
+    inside = np.linspace(0.3, 0.9, 25)
+    y = run.at(run.native, inside * run.front_depth)
+    exact = front.fan(inside * front.speed)
+    scale = max(float(exact.mean()), 0.03)
+    # a plateau is approached like the width over the distance, and S is steep there
+    found["plateau"] = (float(np.abs(y - exact).mean()) / scale, 10 * excuse)
+    if isinstance(call["drive"], cait.Voltage):
+        voltage = float(call["drive"].value)
+        d, j = cait.potentiostatic_depth(
+            front, run.time[-1], voltage, glass.thickness, N, glass.temperature
+        )
+        # diffusion potentials are left out: some kT/e of the voltage
+        potential = 15 * glass.thermal_voltage / voltage
+        found["time"] = (float(d) / place - 1, excuse + potential)
+        found["current"] = (float(j) / run.current_density[-1] - 1, excuse + potential)
+    return found
+
+
+def study(count: int, rtol: float = 1e-3, seed: int = 1) -> dict:
+    """Simulate and judge ``count`` draws.
+
+    Returns
+    -------
+    dict
+        ``failed``, ``wrong``, ``unjudged`` (texts: errors of the run, deviations, errors of the judge), ``honest`` (share of the runs whose true
+        error is below twice the estimate), ``cells``, ``steps`` (medians), ``judged`` (number of
+        comparisons with the exact theory).
+    """
+    failed, wrong, unjudged, ratios, cells, steps, judged = [], [], [], [], [], [], 0
+    for number, (front, call) in enumerate(draws(count, seed)):
+        try:
+            run = cait.simulate(**call, rtol=rtol)
+        except cait.SimulationError as error:
+            failed.append(f"{number}: {error}")
+            continue
+        cells.append(run.stats.cells)
+        steps.append(run.stats.steps)
+        try:
+            fine = cait.simulate(
+                **call, rtol=max(0.1 * rtol, 1e-5), mesh=min(4 * run.stats.cells, 5000)
+            )
+        except cait.SimulationError as error:  # of the judge
+            unjudged.append(f"{number}: the finer mesh: {error}")
+            continue
+        true = _difference(run, fine)
+        if max(true.values()) > rtol:
+            wrong.append(f"{number}: {true} from the finer mesh, {run.stats.cells} cells")
+        ratios.append(max(true.values()) / max(run.stats.estimated_error.values()))
+        for name, (deviation, excuse) in against_theory(front, call, run).items():
+            judged += 1
+            if abs(deviation) > rtol + excuse:
+                wrong.append(f"{number}: {name} {deviation:.2g} from theory, {excuse:.2g} excused")
+    return {
+        "failed": failed,
+        "wrong": wrong,
+        "unjudged": unjudged,
+        "honest": float(np.mean(np.array(ratios) < 2)),
+        "cells": float(np.median(cells)),
+        "steps": float(np.median(steps)),
+        "judged": judged,
+    }
+
+
+if __name__ == "__main__":
+    count, rtol, seed = (*map(float, sys.argv[1:]), *(300, 1e-3, 1)[len(sys.argv) - 1 :])
+    result = study(int(count), rtol, int(seed))
+    for text in result["failed"] + result["unjudged"] + result["wrong"]:
+        print(text)
+    print(
+        f"{count:.0f} draws at rtol = {rtol:g}: {len(result['failed'])} raise an error,"
+        f" {len(result['wrong'])} deviations beyond rtol ({result['judged']} comparisons with the"
+        f" theory), true error below twice the estimate in {result['honest']:.1%}; median"
+        f" {result['cells']:.0f} cells, {result['steps']:.0f} steps"
+    )
