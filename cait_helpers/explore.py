@@ -14,12 +14,10 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import ipywidgets
-import matplotlib.pyplot as plt
-from IPython.display import display
-from PIL import Image
+if TYPE_CHECKING:
+    import ipywidgets
 
 MOST_FRAMES = 36  # every frame is stored in the page, at about 12 kB
 
@@ -44,6 +42,8 @@ def explore(draw: Callable[..., str], **choices: Iterable[Any] | Mapping[str, An
         values read the same, if there are more than 36 pictures, or if ``draw`` does not leave
         exactly one new figure and return its alt text.
     """
+    from IPython.display import display  # here, because `import cait_helpers` does without it
+
     options = _validate(draw, choices)
     frames = [
         _frame(draw, dict(zip(options, values, strict=True)))
@@ -93,6 +93,9 @@ def _label(name: str) -> str:
 
 def _frame(draw: Callable[..., str], values: dict[str, Any]) -> str:
     """Draw one picture and return it as an ``<img>`` element with its alt text."""
+    import matplotlib.pyplot as plt
+    from PIL import Image
+
     before = set(plt.get_fignums())
     try:
         alt = draw(**values)
@@ -117,6 +120,8 @@ def _frame(draw: Callable[..., str], values: dict[str, Any]) -> str:
 
 def _widget(options: dict[str, dict[str, Any]], frames: list[str]) -> ipywidgets.Widget:
     """Return the sliders and the picture for a notebook with a running kernel."""
+    import ipywidgets
+
     picture = ipywidgets.HTML(frames[0])
     sliders = [
         ipywidgets.SelectionSlider(
