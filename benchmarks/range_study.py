@@ -98,9 +98,9 @@ def study(count: int, rtol: float = 1e-3, seed: int = 1) -> dict:
     Returns
     -------
     dict
-        ``failed``, ``wrong``, ``unjudged`` (texts: errors of the run, deviations, errors of the judge), ``honest`` (share of the runs whose true
-        error is below twice the estimate), ``cells``, ``steps`` (medians), ``judged`` (number of
-        comparisons with the exact theory).
+        Texts of ``failed`` runs, ``wrong`` ones (deviations) and ``unjudged`` ones (the finer mesh
+        failed); ``honest``, the share of the runs whose true error is below twice the estimate;
+        ``cells`` and ``steps`` (medians); ``judged``, the number of comparisons with the theory.
     """
     failed, wrong, unjudged, ratios, cells, steps, judged = [], [], [], [], [], [], 0
     for number, (front, call) in enumerate(draws(count, seed)):

@@ -6,6 +6,7 @@ The way of the data: ``read_case`` (``read_sims``, ``normalise``) -> ``simulate`
 """
 
 from .cases import Case, CaseError, element, read_case
+from .ensemble import simulate_many
 from .exercises import check
 from .explore import Sweep, explore
 from .exports import Recording, SimsError, read_sims
@@ -105,6 +106,7 @@ __all__ = [
     "read_sims",
     "sed_from_diffusivity",
     "simulate",
+    "simulate_many",
     "skewed_sed",
     "style",
     "tabulated_diffusivity",

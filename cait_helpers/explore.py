@@ -18,12 +18,10 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import ipywidgets
-import matplotlib.pyplot as plt
-from IPython.display import display
-from PIL import Image
+if TYPE_CHECKING:
+    import ipywidgets
 
 from .checks import LARGEST, POSITIVE, require, require_all
 
@@ -67,6 +65,8 @@ class Sweep:
 
     def slider(self) -> ipywidgets.FloatSlider | ipywidgets.FloatLogSlider:
         """A live slider from the first frame to the last, whose number can be typed as well."""
+        import ipywidgets
+
         low, high = self.frames[0], self.frames[-1]
         if 0 < low * _LOGARITHMIC <= high:
             kind, low, high, step = (
@@ -100,6 +100,8 @@ def explore(draw: Callable[..., str], **choices: Sweep | Iterable[Any] | Mapping
         values read the same, if there are more than 36 pictures, or if ``draw`` does not leave
         exactly one new figure and return its alt text.
     """
+    from IPython.display import display  # here, because `import cait_helpers` does without it
+
     options = _validate(draw, choices)
     frames = _frames(draw, options)
     data = _widget(draw, choices, options, frames)._repr_mimebundle_()
@@ -162,6 +164,9 @@ def _frames(draw: Callable[..., str], options: dict[str, dict[str, Any]]) -> lis
 
 def _frame(draw: Callable[..., str], values: dict[str, Any]) -> str:
     """Draw one picture and return it as an ``<img>`` element with its alt text."""
+    import matplotlib.pyplot as plt
+    from PIL import Image
+
     before = set(plt.get_fignums())
     try:
         alt = draw(**values)
@@ -191,6 +196,8 @@ def _widget(
     frames: list[str],
 ) -> ipywidgets.Widget:
     """Return the sliders and the picture for a notebook with a running kernel."""
+    import ipywidgets
+
     picture = ipywidgets.HTML(frames[0] + _says(frames[0]))
     sliders, places = {}, []
     for name, given in choices.items():

@@ -1,14 +1,14 @@
-"""The figures that several chapters share. Each function draws on given axes and returns them."""
+"""The figures that several chapters share. Each function draws on given axes and returns them.
+
+Matplotlib is imported where a figure is made: a simulation does without it.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from .cases import element
 from .landscape import fermi_level, gaussian_sed
@@ -16,6 +16,9 @@ from .resolution import blur
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from .inference import LandscapeFit
     from .npp import Run
@@ -113,6 +116,8 @@ def plot_sed(ax: Axes, sed: Any, occupancy: float, plateau: float | None = None)
 
 def landscape_figure(fit: LandscapeFit) -> Figure:
     """The result in one glance: every profile with its simulation, and the landscape."""
+    import matplotlib.pyplot as plt
+
     count = len(fit.cases)
     rows = (count + 2) // 2
     figure, grid = plt.subplots(rows, 2, figsize=(6.4, 2.6 * rows))
@@ -135,6 +140,8 @@ def _depth_axes(ax: Axes, depth: float) -> Axes:
 
 def sketch_experiment() -> Figure:
     """The CAIT experiment: beam, glass plate with its replaced zone, grounded electrode, meter."""
+    import matplotlib.pyplot as plt
+
     figure, ax = plt.subplots(figsize=(6.4, 2.9))
     arrow = {"arrowstyle": "-|>", "lw": 1.5, "shrinkA": 0, "shrinkB": 0}
     for left, right, colour, name in (

@@ -22,9 +22,9 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
 from scipy.constants import e, k
-from scipy.interpolate import CubicHermiteSpline
 from scipy.special import expit
 
 from .checks import LARGEST, POSITIVE, require, require_all
@@ -272,7 +272,7 @@ class Front:
         return self.plateau + (1 - self.plateau) * rise
 
     @cached_property
-    def _wave(self) -> tuple[CubicHermiteSpline, float]:
+    def _wave(self) -> tuple[scipy.interpolate.CubicHermiteSpline, float]:
         """z = logit of the rise against x J/N, and the scale of the tail behind its range."""
         # A plateau's rise goes like 1/x: the tail takes over long before rounding does.
         z = np.arange(-16.0 if self.kind == "shock" else -30.0, 30.01, 0.02)
@@ -280,7 +280,8 @@ class Front:
         x = np.append(0.0, np.cumsum(np.sum(weight * self._dx_dz(node), axis=-1)))
         slope = self._dx_dz(z)
         tail = (1 - expit(z[0])) / slope[0]
-        return CubicHermiteSpline(x - x[np.argmin(np.abs(z))], z, 1 / slope), float(tail)
+        centred = x - x[np.argmin(np.abs(z))]
+        return scipy.interpolate.CubicHermiteSpline(centred, z, 1 / slope), float(tail)
 
     def _dx_dz(self, z: Array) -> Array:
         p = expit(z)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import lmfit
 import numpy as np
 from numpy.typing import NDArray
 from scipy.constants import e, k
@@ -18,6 +18,9 @@ from .landscape import activated_diffusivity, gaussian_sed
 from .npp import Duration, Run, SimulationError, Voltage, simulate
 from .resolution import blur
 from .sims import Profile
+
+if TYPE_CHECKING:
+    import lmfit
 
 Array = NDArray[np.float64]
 
@@ -291,6 +294,8 @@ def _guess_bulk(case: Case) -> float:
 
 
 def _parameters(model: _Model, start: dict[str, float]) -> lmfit.Parameters:
+    import lmfit
+
     parameters = lmfit.Parameters()
     parameters.add("fwhm", start["fwhm"], min=0.02, max=0.8)
     parameters.add("log10_D_bulk", start["log10_D_bulk"])
@@ -343,6 +348,8 @@ def fit_landscape(
     SimulationError
         If the model cannot be resolved at the optimum.
     """
+    import lmfit  # here, because it takes a second
+
     cases = tuple(cases)
     require("occupancy", occupancy, 0.3, 0.995)
     errors = {

@@ -22,12 +22,10 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+import scipy  # loads its heavy parts, such as scipy.interpolate, when they are first used
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 from scipy.constants import e, k
-from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
-from scipy.optimize import brentq, minimize_scalar
-from scipy.special import expit, logit
+from scipy.special import expit, logit, ndtr, ndtri
 
 from .checks import require, require_all
 
@@ -43,8 +41,44 @@ HIGHEST = 1.05  # fractions above are refused; between 1 and here ln D continues
 # --- distributions -----------------------------------------------------------------------
 
 
-def gaussian_sed(fwhm: float, centre: float = 0.0) -> Any:
-    """Gaussian SED, as a frozen ``scipy.stats.norm``.
+def _normal_density(x: Array) -> Array:
+    return np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+
+
+@dataclass(frozen=True)
+class GaussianSed:
+    """Normal distribution; made by `gaussian_sed`.
+
+    Bit for bit ``scipy.stats.norm(centre, sigma)``, which takes half a second to import.
+    """
+
+    centre: float
+    sigma: float
+
+    def _scaled(self, energy: ArrayLike) -> Array:
+        return (np.asarray(energy, dtype=float) - self.centre) / self.sigma
+
+    def pdf(self, energy: ArrayLike) -> Array:
+        return _normal_density(self._scaled(energy)) / self.sigma
+
+    def cdf(self, energy: ArrayLike) -> Array:
+        return ndtr(self._scaled(energy))
+
+    def ppf(self, share: ArrayLike) -> Array:
+        return ndtri(share) * self.sigma + self.centre
+
+    def mean(self) -> float:
+        return self.centre
+
+    def std(self) -> float:
+        return self.sigma
+
+    def var(self) -> float:
+        return self.sigma**2
+
+
+def gaussian_sed(fwhm: float, centre: float = 0.0) -> GaussianSed:
+    """Gaussian SED.
 
     Parameters
     ----------
@@ -55,7 +89,7 @@ def gaussian_sed(fwhm: float, centre: float = 0.0) -> Any:
     """
     fwhm = require("fwhm", fwhm, 1e-3, 2.0, "eV")
     centre = require("centre", centre, -100.0, 100.0, "eV")
-    return stats.norm(loc=centre, scale=fwhm * SIGMA_PER_FWHM)
+    return GaussianSed(centre, float(fwhm * SIGMA_PER_FWHM))
 
 
 @dataclass(frozen=True)
@@ -76,13 +110,13 @@ class SkewedSed:
 
     def pdf(self, energy: ArrayLike) -> Array:
         u, v = self._normal(energy)
-        return stats.norm.pdf(v) * np.hypot(1.0, v) / np.hypot(1.0, u) / self.scale
+        return _normal_density(v) * np.hypot(1.0, v) / np.hypot(1.0, u) / self.scale
 
     def cdf(self, energy: ArrayLike) -> Array:
-        return stats.norm.cdf(self._normal(energy)[1])
+        return ndtr(self._normal(energy)[1])
 
     def ppf(self, share: ArrayLike) -> Array:
-        return self.origin + self.scale * np.sinh(np.arcsinh(stats.norm.ppf(share)) + self.shape)
+        return self.origin + self.scale * np.sinh(np.arcsinh(ndtri(share)) + self.shape)
 
 
 def skewed_sed(fwhm: float, shape: float, centre: float = 0.0) -> SkewedSed:
@@ -162,7 +196,7 @@ def fwhm(sed: Any) -> float:
     energy = np.linspace(low - beyond, high + beyond, 8001)
     density = sed.pdf(energy)
     top = int(np.nanargmax(density))
-    peak = minimize_scalar(
+    peak = scipy.optimize.minimize_scalar(
         lambda x: -float(sed.pdf(x)),
         bounds=(energy[top - 1], energy[top + 1]),
         method="bounded",
@@ -178,7 +212,7 @@ def fwhm(sed: Any) -> float:
                 " of the window on which this SED is known: its fwhm is unknown"
             )
         ends = energy[inside], energy[outside]
-        edges.append(brentq(lambda x: float(sed.pdf(x)) - half, *ends, xtol=1e-15))
+        edges.append(scipy.optimize.brentq(lambda x: float(sed.pdf(x)) - half, *ends, xtol=1e-15))
     return edges[1] - edges[0]
 
 
@@ -462,8 +496,8 @@ class TabulatedDiffusivity:
         return float(self(1.0))
 
     @cached_property
-    def _log(self) -> PchipInterpolator:
-        return PchipInterpolator(self.fraction, np.log(self.D))
+    def _log(self) -> scipy.interpolate.PchipInterpolator:
+        return scipy.interpolate.PchipInterpolator(self.fraction, np.log(self.D))
 
     def __call__(self, fraction: ArrayLike) -> Array:
         """D (m^2/s) at ``fraction`` (any shape); ValueError outside [-0.05, 1.05]."""
@@ -536,13 +570,14 @@ class InvertedSed:
         return float(self.energy[0]), float(self.energy[-1])
 
     @cached_property
-    def _splines(self) -> tuple[CubicHermiteSpline, CubicHermiteSpline]:
+    def _splines(self) -> tuple[Callable, Callable]:
         """Energy against logit(share), which is nearly straight in the tails, and back."""
         share = self.occupancy * self.fraction
         x, slope = logit(share), share * (1 - share) / self.density
+        hermite = scipy.interpolate.CubicHermiteSpline
         return (
-            CubicHermiteSpline(x, self.energy, slope, extrapolate=False),
-            CubicHermiteSpline(self.energy, x, 1 / slope, extrapolate=False),
+            hermite(x, self.energy, slope, extrapolate=False),
+            hermite(self.energy, x, 1 / slope, extrapolate=False),
         )
 
     def ppf(self, share: ArrayLike) -> Array:

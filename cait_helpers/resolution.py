@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.integrate import cumulative_trapezoid
 from scipy.special import erfcx, ndtr
 
 from .checks import require
@@ -139,7 +139,7 @@ def blur(
 
     # the integral of the profile up to each edge, and what each kink adds to it
     nodes = np.union1d(x, z)
-    area = cumulative_trapezoid(np.interp(nodes, x, rise), nodes, initial=0)
+    area = scipy.integrate.cumulative_trapezoid(np.interp(nodes, x, rise), nodes, initial=0)
     integral = area[np.searchsorted(nodes, z)]
     if resolution:
         kink = np.diff(np.diff(f) / np.diff(x), prepend=0.0, append=0.0)

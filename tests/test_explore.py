@@ -29,7 +29,7 @@ def draw(width, height=1):
 def shown(monkeypatch):
     """What a cell would display: the mime bundles, in order."""
     bundles = []
-    monkeypatch.setattr(explore_module, "display", lambda data, raw: bundles.append(data))
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: bundles.append(data))
     return bundles
 
 

@@ -1,0 +1,135 @@
+"""Many simulations at once: ensembles, scans and fits, on threads, processes or a cluster."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from textwrap import shorten
+from typing import Any, Literal
+
+from numba import config
+
+from .npp import Run, SimulationError, simulate
+
+_LONGEST_CHUNK = 16  # runs in one task: some 50 ms, against about one for a task of a cluster
+_TASKS = 64  # or more, so that every worker has something to do and the bar moves
+
+
+def simulate_many(
+    runs: Iterable[Mapping[str, Any]],
+    executor: Executor | None = None,
+    progress: bool = False,
+    errors: Literal["raise", "return"] = "raise",
+) -> list[Run | SimulationError | ValueError]:
+    """Simulate many runs at once.
+
+    Parameters
+    ----------
+    runs : iterable of mappings
+        The keyword arguments of :func:`simulate` for each run.
+    executor : concurrent.futures.Executor, optional
+        Where to run: a ``ProcessPoolExecutor``, ``Client.get_executor()`` of Dask, ... It stays
+        open. The default is a pool of threads, one for each core that this process may use
+        (``NUMBA_NUM_THREADS`` sets another number): the kernels release the interpreter.
+    progress : bool
+        Show a progress bar (on stderr, or as a widget in a notebook).
+    errors : {"raise", "return"}
+        What happens when a run fails. By default the rest is cancelled and its error raised, with
+        the number and the arguments of the run; "return" puts the error in the place of the result.
+
+    Returns
+    -------
+    list of Run
+        In the order of ``runs``; with ``errors="return"`` also the errors of the runs that failed.
+
+    Raises
+    ------
+    ValueError
+        If ``runs`` or ``errors`` is not as above, before anything runs; or a run refused its
+        arguments.
+    SimulationError
+        If a run did not reach its end or its accuracy.
+    """
+    if errors not in ("raise", "return"):
+        raise ValueError(f"errors = {errors!r} is neither 'raise' nor 'return'")
+    runs = _checked(runs, pickled=isinstance(executor, ProcessPoolExecutor))
+    if executor is None:
+        with ThreadPoolExecutor(config.NUMBA_NUM_THREADS) as threads:
+            return simulate_many(runs, threads, progress, errors)
+    size = min(_LONGEST_CHUNK, -(-len(runs) // _TASKS))
+    results: list[Any] = [None] * len(runs)
+    tasks = {}
+    with _bar(len(runs), progress) as bar:
+        try:
+            for first in range(0, len(runs), max(size, 1)):
+                chunk = runs[first : first + size]
+                tasks[executor.submit(_simulate_chunk, chunk, errors == "raise")] = first
+            for task in as_completed(tasks):
+                first, done = tasks[task], task.result()
+                if errors == "raise" and isinstance(done[-1], Exception):
+                    _fail(first + len(done) - 1, runs[first + len(done) - 1], done[-1])
+                results[first : first + len(done)] = done
+                bar.update(len(done))
+        finally:
+            for task in tasks:
+                task.cancel()
+    return results
+
+
+def _checked(runs: Iterable[Mapping[str, Any]], pickled: bool) -> list[dict[str, Any]]:
+    """The runs as a list, each with arguments that :func:`simulate` takes."""
+    if isinstance(runs, Mapping) or not isinstance(runs, Iterable):
+        raise ValueError(f"runs = {runs!r} is not a sequence of keyword arguments")
+    signature, found, sendable = inspect.signature(simulate), [], set()
+    for number, run in enumerate(runs):
+        if not isinstance(run, Mapping):
+            raise ValueError(f"runs[{number}] = {run!r} is not a mapping of keyword arguments")
+        try:
+            signature.bind(**run)
+        except TypeError as error:
+            raise ValueError(f"runs[{number}]: simulate: {error}") from None
+        found.append(dict(run))
+        ions = run["ions"] if pickled and isinstance(run["ions"], Mapping) else {}
+        for name, D in ions.items():
+            if callable(D) and id(D) not in sendable:
+                try:
+                    pickle.dumps(D)
+                except (pickle.PicklingError, AttributeError, TypeError) as error:
+                    raise ValueError(
+                        f"runs[{number}]: ions[{name!r}] = {D!r} cannot be sent to another process"
+                        f" ({error}): take activated_diffusivity, tabulated_diffusivity, or a"
+                        " function of a module"
+                    ) from None
+                sendable.add(id(D))
+    return found
+
+
+def _simulate_chunk(runs: list[dict[str, Any]], stop: bool) -> list[Run | Exception]:
+    """Results of some runs, or their errors; with ``stop`` up to the first error."""
+    results: list[Run | Exception] = []
+    for run in runs:
+        try:
+            results.append(simulate(**run))
+        except (SimulationError, ValueError) as error:
+            results.append(error)
+            if stop:
+                break
+    return results
+
+
+def _fail(number: int, run: dict[str, Any], error: Exception) -> None:
+    """Raise the error of a run again, with its number and arguments."""
+    kind = SimulationError if isinstance(error, SimulationError) else ValueError
+    arguments = "\n".join(
+        shorten(f"  {name} = {value!r}", 300, initial_indent="  ", placeholder=" ...")
+        for name, value in run.items()
+    )
+    raise kind(f"runs[{number}]: {error}\nIts arguments:\n{arguments}") from error
+
+
+def _bar(total: int, progress: bool) -> Any:
+    from tqdm.auto import tqdm
+
+    return tqdm(total=total, disable=not progress, unit="run")
