@@ -29,7 +29,7 @@ from .landscape import (
     tabulated_diffusivity,
     two_component_sed,
 )
-from .lattice import LatticeWalk, walk_lattice
+from .lattice import LatticeWalk, walk_landscape, walk_lattice
 from .npp import (
     Charge,
     CurrentDensity,
@@ -108,5 +108,6 @@ __all__ = [
     "tracer_diffusivity",
     "transference",
     "two_component_sed",
+    "walk_landscape",
     "walk_lattice",
 ]
