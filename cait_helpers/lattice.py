@@ -311,7 +311,9 @@ def walk_landscape(
         filled = _fill(expit(level - shuffled), ions, rng)
         occupant = np.full(sites, -1)
         occupant[filled] = np.arange(ions)
-        rate = np.exp(shuffled)
+        # Rounded, so that a last digit that differs between processors cannot change a walk.
+        mantissa, exponent = np.frexp(np.exp(shuffled))
+        rate = np.ldexp(np.round(mantissa * 2**24), exponent - 24)
         tree = np.zeros(2 * leaves)
         tree[leaves : leaves + sites] = np.where(filled, rate, 0.0)
         for node in range(leaves - 1, 0, -1):
