@@ -11,6 +11,7 @@ from .exports import Recording, SimsError, read_sims
 from .figures import style
 from .fronts import (
     Front,
+    drift_profiles,
     foreign_diffusivity_from_plateau,
     foreign_diffusivity_from_zones,
     front,
@@ -83,6 +84,7 @@ __all__ = [
     "conductivity",
     "diffusivities",
     "dowsett_resolution",
+    "drift_profiles",
     "element",
     "expected_counts",
     "explore",

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.constants import e, k
 
 from cait_helpers.fronts import (
+    drift_profiles,
     foreign_diffusivity_from_plateau,
     foreign_diffusivity_from_zones,
     front,
@@ -544,3 +545,196 @@ def test_a_foreign_ion_with_a_landscape_of_its_own_is_a_mirror_problem():
     assert found.plateau == pytest.approx(y[np.argmax(chord)], abs=5e-4)
     flat = front(PAPER, lambda z: np.full(np.shape(z), K))
     assert flat.plateau == pytest.approx(front(PAPER, K).plateau, rel=1e-9)
+
+
+# --- several ions, cell by cell ---
+
+LEVELS = np.geomspace(1e-9, 1.04, 4000)
+LOG_D = np.log(PAPER(LEVELS))
+
+
+def paper(y):
+    return np.exp(np.interp(np.maximum(y, 1e-9), LEVELS, LOG_D))
+
+
+def segregated(y):
+    """Li, Rb, Cs, stacked: every ion's level is that of all ions below its own top."""
+    return np.stack([paper(y[0]), RB * paper(y[0] + y[1]), np.full_like(y[0], CS)])
+
+
+def intermixed(y):
+    """Li, Rb, Cs with constant coefficients for both foreign ions."""
+    return np.stack([paper(y[0]), np.full_like(y[0], RB), np.full_like(y[0], CS)])
+
+
+def two(D_foreign):
+    return lambda y: np.stack([paper(y[0]), np.full_like(y[0], D_foreign)])
+
+
+def untouched(cells):
+    return np.stack([np.ones(cells), np.zeros(cells)])
+
+
+def doubled(D, step, first=100e-9, second=50e-9):
+    """Rubidium, then caesium: nodes, and the fractions after the first and the second run."""
+    nodes = np.arange(0.0, 200e-9 + step / 2, step)
+    y = drift_profiles(two(RB), untouched(nodes.size - 1), nodes, first)
+    before = np.vstack([y, np.zeros(y.shape[1])])
+    return nodes, before, drift_profiles(D, before, nodes, second)
+
+
+def bank(b, D_before, D_beam):
+    """Li fraction ahead of a front that leaves b: y (1 - D/D_foreign) is the same on both sides.
+
+    It is what the jump lets pass of the current; of the two solutions the higher one, which is
+    faster than the front.
+    """
+    passed = b * (1 - PAPER(b) / D_beam)
+    y = np.linspace(front(PAPER, D_before).plateau, 1.0, 100_000)
+    return float(y[np.argmin(np.abs(y * (1 - PAPER(y) / D_before) - passed))])
+
+
+def test_cell_by_cell_the_front_is_that_of_the_tangent():
+    """Position, plateau and fan of `front`; the error goes with the width of the cells."""
+    exact, off = front(PAPER, RB), []
+    for step in (2e-9, 1e-9, 0.5e-9):
+        nodes = np.arange(0.0, 120e-9 + step / 2, step)
+        x = 0.5 * (nodes[1:] + nodes[:-1])
+        y = drift_profiles(two(RB), untouched(x.size), nodes, 100e-9)[0]
+        half = float(np.interp(0.5, y, x))
+        fan = np.interp([25e-9, 50e-9, 90e-9], x, y) / exact.fan(np.array([0.25, 0.5, 0.9])) - 1
+        off.append([half / (exact.speed * 100e-9) - 1, *fan])
+    off = np.abs(off)
+    assert (off[-1] < 0.01).all()
+    assert (off[1:, 1:] < 0.65 * off[:-1, 1:]).all()  # first order, with a logarithm
+
+
+@pytest.mark.parametrize("D", [segregated, intermixed])
+def test_cell_by_cell_every_ion_is_conserved(D):
+    """Rubidium stays, lithium leaves at the back for each caesium ion; to 1e-10."""
+    nodes, before, after = doubled(D, 1e-9)
+    change = (after - before) @ np.diff(nodes) / 50e-9
+    np.testing.assert_allclose(change, [-1.0, 0.0, 1.0], rtol=0, atol=1e-10)
+    assert after.min() > -1e-6
+    np.testing.assert_allclose(after.sum(axis=0), 1.0, rtol=1e-14)
+
+
+def test_the_second_of_two_fronts_with_constant_ions_is_that_of_two_ions():
+    """Cs on Rb on the glass: position, Li plateau and fan as on the glass, and a bank of Li ahead.
+
+    Behind the front there is no Rb, so that only Li and Cs are left, and the jump lets pass what
+    it lets pass on untouched glass; ahead of it Li piles up until the Rb zone lets as much pass.
+    """
+    nodes, _, y = doubled(intermixed, 0.25e-9)
+    x, exact = 0.5 * (nodes[1:] + nodes[:-1]), front(PAPER, CS)
+    place = float(np.interp(0.5, y[1][x < 70e-9], x[x < 70e-9]))
+    assert place == pytest.approx(exact.speed * 50e-9, rel=0.005)
+    fan = np.interp(np.array([0.5, 0.8]) * 50e-9, x, y[0])
+    np.testing.assert_allclose(fan, exact.fan(np.array([0.5, 0.8])), rtol=0.02)
+    expected = bank(exact.plateau, RB, CS)
+    assert y[0][(x > 52e-9) & (x < 54e-9)].mean() == pytest.approx(expected, rel=0.01)
+    assert y[1][x < 45e-9].max() < 1e-6
+
+
+def characteristic_speeds(D, y, step=1e-6):
+    """Eigenvalues of d(shares)/d(fractions) of the first two of three ions."""
+
+    def shares(v):
+        full = np.append(v, 1 - v.sum())[:, None]
+        flow = (D(full) * full)[:, 0]
+        return (flow / flow.sum())[:2]
+
+    columns = [(shares(y + h) - shares(y - h)) / (2 * step) for h in step * np.eye(2)]
+    return np.sort(np.linalg.eigvals(np.array(columns).T).real)
+
+
+def test_the_second_front_of_a_segregated_stack_obeys_the_jump_and_the_tangent():
+    """Rankine and Hugoniot for all three ions with one speed, equal to the faster characteristic.
+
+    The state behind the jump is where the computed fan has the speed of the jump.
+    """
+    nodes, _, y = doubled(segregated, 0.125e-9)
+    x = 0.5 * (nodes[1:] + nodes[:-1])
+    ahead = int(np.argmax(np.where(x < 140e-9, y[0], 0)))  # the bank
+    front_at = float(np.interp(-0.1, -y[2][:ahead], x[:ahead]))
+    flat = y[:, ahead]
+    speed = front_at / 50e-9
+    behind = next(
+        y[:, c]
+        for c in range(ahead, 0, -1)
+        if y[2, c] > 0.05 and characteristic_speeds(segregated, y[:2, c])[1] < speed
+    )
+    flows = [(segregated(v[:, None])[:, 0] * v) for v in (behind, flat)]
+    jump = flows[0] / flows[0].sum() - flows[1] / flows[1].sum()
+    np.testing.assert_allclose(jump / (behind - flat), speed, rtol=0.01)
+
+
+def test_ions_that_do_not_move_are_only_room_that_is_missing():
+    """A share of 0.2 that stands still: a two-ion front in eight tenths of the density."""
+    nodes = np.arange(0.0, 180e-9, 0.5e-9)
+    x = 0.5 * (nodes[1:] + nodes[:-1])
+    start = np.stack([np.full(x.size, 0.2), np.full(x.size, 0.8), np.zeros(x.size)])
+
+    def D(y):
+        return np.stack([np.full(x.size, 1e-30), paper(y[1] / 0.8), np.full(x.size, RB)])
+
+    y, exact = drift_profiles(D, start, nodes, 80e-9), front(PAPER, RB)
+    np.testing.assert_allclose(y[0], 0.2, rtol=1e-9)
+    assert np.interp(0.4, y[1], x) == pytest.approx(exact.speed * 100e-9, rel=0.005)
+    assert np.interp(50e-9, x, y[1]) == pytest.approx(0.8 * exact.fan(0.5), rel=0.02)
+
+
+@pytest.mark.parametrize("time", [1e-12, 1e12])
+def test_mixing_joins_the_two_theories_of_the_front(time):
+    """Native ions that mix at once leave nothing behind; those that never do, Welge's plateau."""
+    nodes = np.arange(0.0, 130e-9, 0.5e-9)
+    x = 0.5 * (nodes[1:] + nodes[:-1])
+    start = np.stack([np.ones(x.size), np.zeros(x.size), np.zeros(x.size)])
+
+    def D(y):
+        return np.stack([paper(y[0]), np.ones(x.size), np.full(x.size, RB)])
+
+    def swap(_, y):
+        rate = y[0] * y[2] / (time * 100e-9)
+        return np.stack([-rate, rate, 0 * rate])
+
+    y = drift_profiles(D, start, nodes, 100e-9, swap)
+    native, exact = y[0] + y[1], front(PAPER if time > 1 else 1.0, RB)
+    assert np.interp(0.5, native, x) == pytest.approx(exact.speed * 100e-9, rel=0.005)
+    assert np.interp(50e-9, x, native) == pytest.approx(exact.fan(0.5), rel=0.02, abs=1e-4)
+
+
+def test_ions_that_mix_behind_the_front_decay_with_the_age_of_the_layer():
+    """ds/dq = -s (1 - s)/tau of ions that stand still: a logistic decay since the front passed."""
+    nodes = np.arange(0.0, 130e-9, 0.25e-9)
+    x, tau = 0.5 * (nodes[1:] + nodes[:-1]), 200e-9
+    start = np.stack([np.full(x.size, 0.06), np.full(x.size, 0.94), np.zeros(x.size)])
+
+    def D(y):
+        return np.stack([np.full(x.size, 1e-30), np.ones(x.size), np.full(x.size, RB)])
+
+    def swap(_, y):
+        rate = y[0] * y[2] / tau
+        return np.stack([-rate, rate, 0 * rate])
+
+    y = drift_profiles(D, start, nodes, 100e-9, swap)
+    age = 100e-9 - 0.94 * x  # but for the little current that the released ions carry
+    odds = 0.06 / 0.94 * np.exp(-age / tau)
+    inside = x < 95e-9
+    np.testing.assert_allclose(y[0][inside], (odds / (1 + odds))[inside], rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"start": np.ones((2, 9))}, r"nodes ask for \(ions, 10\)"),
+        ({"start": np.full((2, 10), 0.4)}, "add up to one"),
+        ({"nodes": np.zeros(11)}, "nodes must increase"),
+        ({"replaced": 0.0}, "replaced = 0 m"),
+    ],
+)
+def test_profiles_that_make_no_sense_are_refused(options, message):
+    """The message names the argument and what is allowed."""
+    values = {"start": untouched(10), "nodes": np.linspace(0, 1e-8, 11), "replaced": 1e-9}
+    with pytest.raises(ValueError, match=message):
+        drift_profiles(two(RB), **{**values, **options})
