@@ -412,17 +412,19 @@ def drift_profiles(
 
     def rate(q: float, flat: Array) -> Array:
         y = fractions(flat)
-        shares = D(y) * y
+        shares = np.maximum(y, 0.0)  # less is what the integrator has yet to correct
+        shares *= D(shares)
         flux[:, 1:] = shares[:-1] / shares.sum(axis=0)
         change = -np.diff(flux) / (widths / replaced)
         if exchange is not None:
             change += replaced * exchange(q * replaced, y)[:-1]
         return change.T.ravel()
 
-    band = 2 * ions - 1
+    # A cell empties in a straight line, and ends to do so within one cell's charge: no step may
+    # look beyond that.
     end = solve_ivp(
-        rate, (0.0, 1.0), start[:-1].T.ravel(), "LSODA", (1.0,), rtol=1e-4, atol=1e-7,
-        lband=band, uband=ions - 1,
+        rate, (0.0, 1.0), start[:-1].T.ravel(), "LSODA", (1.0,), rtol=1e-3, atol=1e-7,
+        max_step=float(widths.min() / replaced), lband=2 * ions - 1, uband=ions - 1,
     )  # fmt: skip
     if not end.success:
         raise RuntimeError(f"drift_profiles: {end.message}")
