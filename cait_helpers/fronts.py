@@ -423,7 +423,7 @@ def drift_profiles(
     # A cell empties in a straight line, and ends to do so within one cell's charge: no step may
     # look beyond that.
     end = solve_ivp(
-        rate, (0.0, 1.0), start[:-1].T.ravel(), "LSODA", (1.0,), rtol=1e-3, atol=1e-7,
+        rate, (0.0, 1.0), start[:-1].T.ravel(), "LSODA", (1.0,), rtol=1e-3, atol=1e-9,
         max_step=float(widths.min() / replaced), lband=2 * ions - 1, uband=ions - 1,
     )  # fmt: skip
     if not end.success:
