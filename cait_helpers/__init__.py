@@ -55,6 +55,7 @@ from .onsager import (
     tracer_diffusivity,
     transference,
 )
+from .presets import Preset, preset
 from .resolution import blur, dowsett_resolution, gaussian_resolution
 from .sims import Profile, normalise
 
@@ -71,6 +72,7 @@ __all__ = [
     "Glass",
     "LandscapeFit",
     "LatticeWalk",
+    "Preset",
     "Profile",
     "Recording",
     "Run",
@@ -106,6 +108,7 @@ __all__ = [
     "onsager_matrix",
     "populated_sed",
     "potentiostatic_depth",
+    "preset",
     "read_case",
     "read_sims",
     "sed_from_diffusivity",

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.constants import e, k
@@ -740,3 +741,22 @@ def test_profiles_that_make_no_sense_are_refused(options, message):
     values = {"start": untouched(10), "nodes": np.linspace(0, 1e-8, 11), "replaced": 1e-9}
     with pytest.raises(ValueError, match=message):
         drift_profiles(two(RB), **{**values, **options})
+
+
+def test_equation_3_follows_from_the_three_zones_symbol_by_symbol():
+    """J_B = J_F = J_D with the means of densities and fields at the front, solved for D_foreign."""
+    names = "D_B D_F D_D n_B n_D slope E_B E_D D"
+    D_B, D_F, D_D, n_B, n_D, slope, E_B, E_D, D = sp.symbols(names)
+    bulk = -D_B * n_B * E_B
+    at_front = -D_F * (slope + (n_B + n_D) / 2 * (E_B + E_D) / 2)
+    replaced = -(D_D * n_D + D * (n_B - n_D)) * E_D
+    field = sp.solve(sp.Eq(bulk, at_front), E_D)[0]
+    found = sp.solve(sp.Eq(bulk, replaced.subs(E_D, field)), D)[0]
+    bracket = 4 * D_B / D_F * n_B - 4 / E_B * slope - (n_B + n_D)
+    printed = D_B * (n_B + n_D) / (n_B - n_D) * n_B / bracket - D_D * n_D / (n_B - n_D)
+    assert sp.simplify(found - printed) == 0
+    values = 1.0, 0.01, 1e-4, 1.0, 0.1, 5.0, -2.0
+    number = float(
+        found.subs(dict(zip((D_B, D_F, D_D, n_B, n_D, slope, E_B), values, strict=True)))
+    )
+    assert foreign_diffusivity_from_zones(*values) == pytest.approx(number, rel=1e-12)
