@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from .npp import Glass
 
 _LBO = {"K": 10**-3.42, "Rb": 10**-4.19, "Cs": 10**-4.89}  # over D_bulk: plateaus of 15, 7, 3 %
+_PHOSPHATES = {"K": 1e-2, "Rb": 5e-3, "Cs": 3e-3, "H": 3e-3}
 _PAPER, _APS = "doi 10.1039/d4cp00262h", "doi 10.1039/d4ta02421d"
 
 # Name: native ion, ions per m^3, width of the SED (eV), foreign ions over D_bulk, source of the
@@ -24,17 +25,17 @@ _SYSTEMS = {
         "25 Na2O, 30 CaO, 45 P2O5 at 2.65 g/cm^3",
     ),
     "NRB": (
-        "Na", 4.8e27, 0.320, {"Rb": _LBO["Rb"]},
+        "Na", 4.8e27, 0.320, _LBO,
         f"{_PAPER}, for a sodium rubidium borate of doi 10.1039/c9cp05194e",
         "10 Na2O, 10 Rb2O, 80 B2O3 at 2.3 g/cm^3",
     ),
     "LAGP": (
-        "Li", 7.1e27, 0.113, {"K": 1e-2, "H": 3e-3},
+        "Li", 7.1e27, 0.113, _PHOSPHATES,
         f"{_PAPER}, for doi 10.1021/acs.jpcc.0c11164 (114 meV by protons, {_APS})",
         "Li1.5Al0.5Ge1.5(PO4)3 at 3.3 g/cm^3",
     ),
-    "NAGP": ("Na", 6.7e27, 0.122, {"H": 3e-3}, _APS, "Na1.5Al0.5Ge1.5(PO4)3 at 3.3 g/cm^3"),
-    "KAGP": ("K", 6.4e27, 0.126, {"H": 3e-3}, _APS, "K1.5Al0.5Ge1.5(PO4)3 at 3.3 g/cm^3"),
+    "NAGP": ("Na", 6.7e27, 0.122, _PHOSPHATES, _APS, "Na1.5Al0.5Ge1.5(PO4)3 at 3.3 g/cm^3"),
+    "KAGP": ("K", 6.4e27, 0.126, _PHOSPHATES, _APS, "K1.5Al0.5Ge1.5(PO4)3 at 3.3 g/cm^3"),
 }  # fmt: skip
 
 
@@ -94,7 +95,7 @@ def preset(name: str) -> Preset:
         fwhm=fwhm,
         occupancy=0.9,
         D_bulk=D_bulk,
-        D_foreign={ion: D_bulk * ratio for ion, ratio in ratios.items()},
+        D_foreign={ion: D_bulk * ratio for ion, ratio in ratios.items() if ion != native},
         origin={
             "ion_density": f"chosen: {composition}",
             "thickness": "chosen",
