@@ -348,6 +348,8 @@ def front(D_native: float | Law, D_foreign: float | Law) -> Front:
     best = int(np.flatnonzero(gain >= gain.max() - 1e-15)[-1])
     around = y[best - 1 : best + 2]
     plateau = float(_bisect(rising, around[0], around[-1])) if best > 0 else 0.0
+    if plateau < SMALLEST:
+        plateau = 0.0
     if plateau >= 1 - 1e-9:
         plateau = 1.0
     ratio = float(_ratio(native, foreign, np.asarray(plateau))[0])
