@@ -13,6 +13,7 @@ from .exports import Recording, SimsError, read_sims
 from .figures import style
 from .fronts import (
     Front,
+    drift_profiles,
     foreign_diffusivity_from_plateau,
     foreign_diffusivity_from_zones,
     front,
@@ -31,7 +32,7 @@ from .landscape import (
     tabulated_diffusivity,
     two_component_sed,
 )
-from .lattice import LatticeWalk, walk_lattice
+from .lattice import LatticeWalk, walk_landscape, walk_lattice
 from .npp import (
     Charge,
     CurrentDensity,
@@ -46,13 +47,17 @@ from .onsager import (
     check_admissible,
     conductivity,
     diffusivities,
+    fick_matrix,
     haven_ratio,
     interdiffusivity,
     onsager_from_diffusivities,
+    onsager_from_exchange,
+    onsager_from_fick,
     onsager_matrix,
     tracer_diffusivity,
     transference,
 )
+from .presets import Preset, preset
 from .resolution import blur, dowsett_resolution, gaussian_resolution
 from .sims import Profile, normalise
 
@@ -69,6 +74,7 @@ __all__ = [
     "Glass",
     "LandscapeFit",
     "LatticeWalk",
+    "Preset",
     "Profile",
     "Recording",
     "Run",
@@ -84,10 +90,12 @@ __all__ = [
     "conductivity",
     "diffusivities",
     "dowsett_resolution",
+    "drift_profiles",
     "element",
     "expected_counts",
     "explore",
     "fermi_level",
+    "fick_matrix",
     "fit_landscape",
     "foreign_diffusivity_from_plateau",
     "foreign_diffusivity_from_zones",
@@ -99,9 +107,12 @@ __all__ = [
     "interdiffusivity",
     "normalise",
     "onsager_from_diffusivities",
+    "onsager_from_exchange",
+    "onsager_from_fick",
     "onsager_matrix",
     "populated_sed",
     "potentiostatic_depth",
+    "preset",
     "read_case",
     "read_sims",
     "sed_from_diffusivity",
@@ -113,5 +124,6 @@ __all__ = [
     "tracer_diffusivity",
     "transference",
     "two_component_sed",
+    "walk_landscape",
     "walk_lattice",
 ]

@@ -348,12 +348,89 @@ def front(D_native: float | Law, D_foreign: float | Law) -> Front:
     best = int(np.flatnonzero(gain >= gain.max() - 1e-15)[-1])
     around = y[best - 1 : best + 2]
     plateau = float(_bisect(rising, around[0], around[-1])) if best > 0 else 0.0
+    if plateau < SMALLEST:
+        plateau = 0.0
     if plateau >= 1 - 1e-9:
         plateau = 1.0
     ratio = float(_ratio(native, foreign, np.asarray(plateau))[0])
     speed = 1 / (plateau * ratio + 1 - plateau)
     kind = {0.0: "wave", 1.0: "rarefaction"}.get(plateau, "shock")
     return Front(native, foreign, kind, plateau, speed, ratio)
+
+
+def drift_profiles(
+    D: Callable[[Array], Array],
+    start: ArrayLike,
+    nodes: ArrayLike,
+    replaced: float,
+    exchange: Callable[[float, Array], Array] | None = None,
+) -> Array:
+    """Fractions of any number of ions behind a beam, in the electroneutral drift limit.
+
+    dy_i/dq + d/dx [D_i y_i / sum_j D_j y_j] = exchange_i, with q = (integral of J dt)/N for the
+    time and D_i of all fractions at that place: what `front` solves for two ions whose D_i depend
+    on their own fraction. Cells, each sending on the shares of the current that its own content
+    asks for: conservative, of first order in the width of the cells, with the right jumps.
+
+    Parameters
+    ----------
+    D : callable
+        Takes the fractions, shape (ions, cells), and returns the diffusion coefficients (m^2/s) in
+        the same shape, positive. The last ion is the one that the beam brings.
+    start : array_like, shape (ions, cells)
+        Fractions (1) before, adding up to one in each cell.
+    nodes : array_like, shape (cells + 1,)
+        Boundaries of the cells (m), increasing from the surface.
+    replaced : float
+        Q/(e N) (m), the charge of the run as a depth, above zero.
+    exchange : callable, optional
+        ``exchange(q, y)``: what each fraction gains by a transformation in place, per metre of q,
+        shape (ions, cells), adding up to zero.
+
+    Returns
+    -------
+    ndarray, shape (ions, cells)
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or the fractions at the start do not add up to one.
+    """
+    start, nodes = np.array(start, dtype=float), np.array(nodes, dtype=float)
+    replaced = require("replaced", replaced, 1e-12, 1.0, "m")
+    widths = np.diff(nodes)
+    if start.ndim != 2 or start.shape != (len(start), widths.size) or len(start) < 2:
+        raise ValueError(f"start has shape {start.shape}; nodes ask for (ions, {widths.size})")
+    if not (widths > 0).all():
+        raise ValueError("nodes must increase")
+    if np.abs(start.sum(axis=0) - 1).max() > 1e-9 or start.min() < 0:
+        raise ValueError("start must hold fractions that add up to one in each cell")
+    ions = len(start) - 1
+    flux = np.zeros((ions, nodes.size))  # at the surface only the beam ion passes
+
+    def fractions(flat: Array) -> Array:
+        y = flat.reshape(-1, ions).T
+        return np.vstack([y, 1 - y.sum(axis=0)])
+
+    def rate(q: float, flat: Array) -> Array:
+        y = fractions(flat)
+        shares = np.maximum(y, 0.0)  # less is what the integrator has yet to correct
+        shares *= D(shares)
+        flux[:, 1:] = shares[:-1] / shares.sum(axis=0)
+        change = -np.diff(flux) / (widths / replaced)
+        if exchange is not None:
+            change += replaced * exchange(q * replaced, y)[:-1]
+        return change.T.ravel()
+
+    # A cell empties in a straight line, and ends to do so within one cell's charge: no step may
+    # look beyond that.
+    end = scipy.integrate.solve_ivp(
+        rate, (0.0, 1.0), start[:-1].T.ravel(), "LSODA", (1.0,), rtol=1e-3, atol=1e-9,
+        max_step=float(widths.min() / replaced), lband=2 * ions - 1, uband=ions - 1,
+    )  # fmt: skip
+    if not end.success:
+        raise RuntimeError(f"drift_profiles: {end.message}")
+    return fractions(end.y[:, -1])
 
 
 def potentiostatic_depth(

@@ -883,3 +883,81 @@ def exchange_walk(neighbours, steps, kind, occupant, vacant, state, windows, hal
                 occupant[there] = -1
                 vacant[v] = there
             sums[1] += total[0] ** 2 + total[1] ** 2 + total[2] ** 2
+
+
+@jit
+def plant(tree, leaf, value):
+    """Set a leaf of a binary tree whose every node holds the sum of its two children."""
+    node = tree.size // 2 + leaf
+    tree[node] = value
+    while node > 1:
+        node //= 2
+        tree[node] = tree[2 * node] + tree[2 * node + 1]
+
+
+@jit
+def hop_walk(
+    neighbours, steps, kind, rate, occupant, tree, state, last, windows, shorts, short, sums
+):
+    """Let ions hop on sites of unequal energy and add up squared displacements.
+
+    An ion leaves ``site`` for each vacant neighbour at ``rate[site]``. An attempt picks an ion
+    with a probability proportional to its rate from ``tree`` (`plant`; a leaf a site, its rate
+    where occupied, else zero) and any neighbour, and is lost when that is occupied; it takes the
+    mean time between attempts, so that no clock is drawn. Over ``windows`` of two halves of
+    ``shorts`` times ``short`` jumps each, ``sums`` gains
+    [0] the ions' squared displacements as in `exchange_walk`: half a window times the slope;
+    [1] for each ``short`` jumps the squared collective displacement R and twice its product with
+    the ``last`` one: ``short`` jumps times the slope; [2] the time; [3] the attempts.
+    """
+    leaves = tree.size // 2
+    ions = 0
+    for p in occupant:
+        ions = max(ions, p + 1)
+    long = np.zeros((ions, 3))
+    late = np.zeros((ions, 3))
+    seen = np.full(ions, -1)
+    ways = neighbours.shape[1]
+    total = np.zeros(3)
+    for part in range(2 * windows):
+        for _ in range(shorts):
+            total[:] = 0.0
+            jumps = 0
+            while jumps < short:
+                sums[2] += 1.0 / (ways * tree[1])
+                sums[3] += 1.0
+                high, low = splitmix(state)
+                left = (high + low * 2.0**-32) * 2.0**-32 * tree[1]
+                node = 1
+                while node < leaves:
+                    node *= 2
+                    if left >= tree[node] and tree[node + 1] > 0.0:
+                        left -= tree[node]
+                        node += 1
+                here = node - leaves
+                # what is left of the random number chooses the neighbour
+                m = min(int(ways * left / tree[node]), ways - 1)
+                there = neighbours[here, m]
+                if occupant[there] >= 0:
+                    continue
+                jumps += 1
+                p = occupant[here]
+                if seen[p] != part:
+                    late[p] = 0.0
+                    if seen[p] // 2 != part // 2:
+                        long[p] = 0.0
+                    seen[p] = part
+                sums[0] += 0.5
+                for axis in range(3):
+                    u = steps[kind[here], m, axis]
+                    sums[0] += u * (2.0 * long[p, axis] - late[p, axis])
+                    long[p, axis] += u
+                    late[p, axis] += u
+                    total[axis] += u
+                occupant[there] = p
+                occupant[here] = -1
+                plant(tree, here, 0.0)
+                plant(tree, there, rate[there])
+            for axis in range(3):
+                sums[1] += total[axis] * (total[axis] + 2.0 * last[axis])
+                last[axis] = total[axis]

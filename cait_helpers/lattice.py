@@ -1,9 +1,10 @@
 """Kinetic Monte Carlo of a lattice gas: tracer and conductivity diffusion, and the Haven ratio.
 
-Particles on the sites of a periodic lattice, a few sites vacant, no interaction and no site
-energies: every pair of a particle and a vacancy side by side exchanges at the same rate. What is
-left is the geometry of the vacancy mechanism. A jump is often undone by the same vacancy, so a
-particle spreads more slowly (D*) than the charge does (D_sigma): H_R = D*/D_sigma < 1.
+Particles on the sites of a periodic lattice, a few sites vacant, no interaction. In `walk_lattice`
+all sites are equal: every pair of a particle and a vacancy side by side exchanges at the same
+rate. What is left is the geometry of the vacancy mechanism. A jump is often undone by the same
+vacancy, so a particle spreads more slowly (D*) than the charge does (D_sigma):
+H_R = D*/D_sigma < 1. In `walk_landscape` the sites have the energies of a distribution.
 """
 
 from __future__ import annotations
@@ -11,11 +12,16 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import expit
 
-from .kernels import exchange_walk
+from .checks import POSITIVE, require
+from .kernels import exchange_walk, hop_walk
+from .landscape import BOLTZMANN
 
 # Cell vectors (rows), sites in the cell, cells along each vector; neighbours at distance 1.
 LATTICES = {
@@ -217,3 +223,133 @@ def walk_lattice(
         sigma_error=error(collective) * unit,
         jumps=int(sums[:, 2].sum()),
     )
+
+
+def walk_landscape(
+    sed: Any,
+    fraction: float,
+    temperature: float,
+    occupancy: float = 0.9,
+    lattice: str = "fcc",
+    seed: int = 1,
+    size: int = 8,
+    jumps: int = 100,
+    landscapes: int = 32,
+) -> LatticeWalk:
+    """Measure D*, D_sigma and the Haven ratio of ions that hop between sites of a SED.
+
+    The sites of a periodic box have the energies of equal steps of the SED, shuffled. An ion on
+    a site of energy E leaves for each vacant neighbour at the rate exp((E - E_0)/kT), E_0 being
+    the energy up to which ``occupancy`` would fill the sites at zero temperature: the barrier is a
+    common threshold less the energy of the site, the picture of eqn (2) of
+    doi 10.1039/d4cp00262h. The rates obey detailed balance, and the sites fill as Fermi and
+    Dirac say. Every landscape is one block of the error estimate.
+
+    Parameters
+    ----------
+    sed : object with ``ppf``
+        Site energy distribution (eV).
+    fraction : float
+        Ions as a fraction of those of the bulk, above 0, up to 1.
+    temperature : float
+        In K, above zero.
+    occupancy : float
+        Occupied share of the sites at fraction 1, between 0 and 1.
+    lattice : str
+        As in `walk_lattice`.
+    seed : int
+        Equal seeds give equal results, in any thread.
+    size : int
+        Cells of the box along each cell vector, at least 4.
+    jumps : int
+        D* is the slope between this number of jumps an ion and twice it, at least 16; D_sigma
+        that between an eighth and a quarter of it.
+    landscapes : int
+        Boxes, each with its own order of the energies, at least 8; each is walked through twice
+        ``jumps`` to come to rest and through four windows of as many.
+
+    Returns
+    -------
+    LatticeWalk
+        Diffusion coefficients in units of the squared neighbour distance times the rate at E_0.
+
+    Raises
+    ------
+    ValueError
+        If an argument is outside its range, or no ion or no vacancy is left.
+
+    Notes
+    -----
+    Two limits are exact. A lone ion has D = z/(2d <1/rate>); and at any fraction D_sigma is at
+    most that of a network of resistors between the sites, with the conductances
+    (1 - f_i)(1 - f_j) exp((mu - E_0)/kT) of occupations f without memory.
+    """
+    if lattice not in LATTICES:
+        raise ValueError(f"lattice = {lattice!r} is not one of {', '.join(LATTICES)}")
+    fraction = require("fraction", fraction, np.nextafter(0, 1), 1.0)
+    occupancy = require("occupancy", occupancy, np.nextafter(0, 1), np.nextafter(1, 0))
+    kT = BOLTZMANN * require("temperature", temperature, *POSITIVE, "K")
+    size = _whole("size", size, 4, 1000)
+    jumps = _whole("jumps", jumps, 16)
+    landscapes = _whole("landscapes", landscapes, 8)
+    rng = np.random.default_rng(_whole("seed", seed, 0))
+    neighbours, steps, kind = periodic_lattice(lattice, size)
+    sites, d = kind.size, len(LATTICES[lattice][0])
+    ions = round(fraction * occupancy * sites)
+    if not 0 < ions < sites:
+        raise ValueError(f"fraction = {fraction:g} leaves {ions} ions on {sites} sites")
+    energies = (sed.ppf((np.arange(sites) + 0.5) / sites) - sed.ppf(occupancy)) / kT
+    bounds = energies[0] - 60.0, energies[-1] + 60.0
+    level = brentq(lambda mu: expit(mu - energies).sum() - ions, *bounds)
+
+    state = rng.integers(2**64, size=1, dtype=np.uint64)
+    leaves = 1 << (sites - 1).bit_length()
+    short = -(-jumps * ions // 8)
+    sums = np.zeros((landscapes, 4))
+    for block in sums:
+        shuffled = rng.permutation(energies)
+        filled = _fill(expit(level - shuffled), ions, rng)
+        occupant = np.full(sites, -1)
+        occupant[filled] = np.arange(ions)
+        # Rounded, so that a last digit that differs between processors cannot change a walk.
+        mantissa, exponent = np.frexp(np.exp(shuffled))
+        rate = np.ldexp(np.round(mantissa * 2**24), exponent - 24)
+        tree = np.zeros(2 * leaves)
+        tree[leaves : leaves + sites] = np.where(filled, rate, 0.0)
+        for node in range(leaves - 1, 0, -1):
+            tree[node] = tree[2 * node] + tree[2 * node + 1]
+        walk = neighbours, steps, kind, rate, occupant, tree, state, np.zeros(3)
+        hop_walk(*walk, 1, 8, short, np.zeros(4))
+        hop_walk(*walk, 4, 8, short, block)
+
+    time = sums[:, 2]
+    # the sums hold half of all windows times the slope, and all of them times the slope
+    tracer, collective = sums[:, 0] / (d * ions), sums[:, 1] / (2 * d * ions)
+    D_tracer, D_sigma = tracer.sum() / time.sum(), collective.sum() / time.sum()
+    haven = D_tracer / D_sigma
+
+    def error(values: NDArray) -> float:
+        return float(np.std(values, ddof=1) / math.sqrt(landscapes))
+
+    return LatticeWalk(
+        lattice=lattice,
+        sites=sites,
+        vacancies=sites - ions,
+        haven_ratio=float(haven),
+        haven_error=error(tracer - haven * collective) / float(collective.mean()),
+        D_tracer=float(D_tracer),
+        tracer_error=error(tracer - D_tracer * time) / float(time.mean()),
+        D_sigma=float(D_sigma),
+        sigma_error=error(collective - D_sigma * time) / float(time.mean()),
+        jumps=8 * 8 * short * landscapes,
+    )
+
+
+def _fill(chance: NDArray, ions: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Occupy sites by their chances, then add or remove at random up to the number of ions."""
+    filled = rng.random(chance.size) < chance
+    while (excess := int(filled.sum()) - ions) != 0:
+        site = int(rng.integers(chance.size))
+        if filled[site] == (excess > 0) and (rng.random() < chance[site]) != (excess > 0):
+            filled[site] = excess < 0
+    return filled

@@ -214,6 +214,51 @@ def onsager_from_diffusivities(
     return check_admissible(L)
 
 
+def onsager_from_fick(fick: ArrayLike, n: ArrayLike, temperature: float) -> Array:
+    """Onsager coefficients of any number of ions from the matrix of `fick_matrix`, its inverse.
+
+    L_ij = D_ij n_j / kT, (k, k) in m^-1 s^-1 J^-1; a ValueError says if it is not admissible: the
+    k^2 coefficients D_ij are those of k (k + 1)/2 L_ij, so that not every matrix will do.
+    """
+    fick = np.asarray(fick, float)
+    if fick.ndim != 2 or fick.shape[0] != fick.shape[1] or fick.size == 0:
+        raise ValueError(f"fick has shape {fick.shape}; it takes a square matrix (k, k)")
+    return check_admissible(fick * _densities(n, len(fick)) / _thermal_energy(temperature))
+
+
+def onsager_from_exchange(
+    share: float, exchange: float, sigma: float, n: ArrayLike, temperature: float
+) -> Array:
+    """Onsager coefficients of two ions from what a profile and a voltage measure.
+
+    L = S [t_1^2, t_1 t_2; t_1 t_2, t_2^2] + (n_1 n_2 D~ / N kT) [1, -1; -1, 1]: a current that
+    both ions carry in step, and an exchange without one. The inverse of `transference`,
+    `interdiffusivity` and `conductivity`.
+
+    Parameters
+    ----------
+    share, exchange : float
+        Transference number t_1 of the first ion (1), of either sign, and interdiffusion coefficient
+        D~ (m^2/s), not negative: the two functions that a profile fixes.
+    sigma : float
+        Conductivity e^2 S (S/m), above zero: the third, from current and voltage.
+    n, temperature : array_like, shape (2,), and float
+        Number densities (m^-3) and temperature (K), above zero.
+
+    Returns
+    -------
+    ndarray, shape (2, 2)
+        L (m^-1 s^-1 J^-1), admissible for every such choice.
+    """
+    t = require("share", share, -1e6, 1e6)
+    exchange = require("exchange", exchange, 0.0, LARGEST, "m^2/s")
+    total = require("sigma", sigma, *POSITIVE, "S/m") / e**2
+    n = _densities(n, 2)
+    shares = np.array([t, 1.0 - t])
+    swap = n.prod() / n.sum() * exchange / _thermal_energy(temperature)
+    return total * np.outer(shares, shares) + swap * np.array([[1.0, -1.0], [-1.0, 1.0]])
+
+
 def conductivity(L: ArrayLike) -> float:
     """Ionic conductivity sigma = e^2 sum_ij L_ij (S/m) of univalent cations."""
     return float(e**2 * check_admissible(L).sum())

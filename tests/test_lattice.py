@@ -1,16 +1,27 @@
 """The lattice gas against exact results: correlation factors, single file, lone particle."""
 
+import itertools
 import math
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_array, eye_array
+from scipy import stats
+from scipy.constants import e, k
+from scipy.optimize import brentq
+from scipy.sparse import csr_array, diags_array, eye_array
 from scipy.sparse.linalg import spsolve
+from scipy.special import expit
 
-from cait_helpers.kernels import exchange_walk
-from cait_helpers.lattice import LATTICES, infinite_lattice, periodic_lattice, walk_lattice
+from cait_helpers.kernels import exchange_walk, hop_walk, plant
+from cait_helpers.lattice import (
+    LATTICES,
+    infinite_lattice,
+    periodic_lattice,
+    walk_landscape,
+    walk_lattice,
+)
 
 EXACT = {
     "chain": 0.0,
@@ -180,3 +191,164 @@ def test_bad_input_is_refused_at_the_door(options, message):
     """The message names the argument, its value and what is allowed."""
     with pytest.raises(ValueError, match=message):
         walk_lattice(**{"lattice": "sc", **options})
+
+
+def bare_walk(lattice, size, energies, ions, seed=1):
+    """Arguments of hop_walk for given energies (kT) and ions on the first sites, and the box."""
+    neighbours, steps, kind = periodic_lattice(lattice, size)
+    occupant = np.full(kind.size, -1)
+    occupant[:ions] = np.arange(ions)
+    leaves = 1 << (kind.size - 1).bit_length()
+    tree, rate = np.zeros(2 * leaves), np.exp(energies)
+    for site in range(ions):
+        plant(tree, site, rate[site])
+    state = np.array([seed], dtype=np.uint64)
+    return (neighbours, steps, kind, rate, occupant, tree, state, np.zeros(3))
+
+
+def network(neighbours, steps, kind, conductance, d):
+    """Mean squared displacement a time of a current through bonds (site, neighbour): Kirchhoff."""
+    sites, z = neighbours.shape
+    step = steps[kind][:, :, :d]
+    bonds = csr_array(
+        (conductance.ravel(), (np.repeat(np.arange(sites), z), neighbours.ravel())),
+        shape=(sites, sites),
+    )
+    laplace = (diags_array(bonds.sum(axis=1)) - bonds).tocsc()[1:, 1:]
+    phi = np.zeros((sites, d))
+    pull = (conductance[:, :, None] * step).sum(axis=1)[1:]
+    phi[1:] = spsolve(laplace, pull).reshape(pull.shape)
+    drop = step + phi[neighbours] - phi[:, None]
+    return float((conductance[:, :, None] * drop**2).sum())
+
+
+@pytest.mark.parametrize("odd", [False, True])
+def test_hops_visit_every_arrangement_as_often_as_boltzmann_says(odd):
+    """Two ions on a ring of four sites, every second jump: Boltzmann's weight times exit rate.
+
+    A jump changes the parity of the sum of the two sites, so that two jumps keep it.
+    """
+    energies = np.array([0.0, 1.0, -1.5, 2.0])
+    walk = bare_walk("chain", 4, energies, 2)
+    occupant, tree, rate = walk[4], walk[5], walk[3]
+    if not odd:
+        occupant[:] = [0, -1, 1, -1]
+        plant(tree, 1, 0.0)
+        plant(tree, 2, rate[2])
+    arrangements = list(itertools.combinations(range(4), 2))
+    weight = np.array([np.exp(-energies[list(pair)].sum()) for pair in arrangements])
+    exits = np.array(
+        [sum(rate[i] * (((i + s) % 4) not in pair) for i in pair for s in (1, 3))
+         for pair in arrangements]
+    )  # fmt: skip
+    sums, seen = np.zeros(4), np.zeros((50, 6))
+    for block in seen:
+        for _ in range(1000):
+            hop_walk(*walk, 1, 1, 1, sums)
+            block[arrangements.index(tuple(np.flatnonzero(occupant >= 0)))] += 1e-3
+    same = np.array([sum(pair) % 2 == odd for pair in arrangements])
+    expected = np.where(same, weight * exits, 0.0)
+    expected /= expected.sum()
+    error = seen.std(axis=0, ddof=1) / math.sqrt(50)
+    assert (seen[:, ~same] == 0).all()
+    assert (np.abs(seen.mean(axis=0) - expected)[same] < 4 * error[same]).all()
+    assert error.max() < 0.01
+    jumps = 2 * 50 * 1000
+    assert jumps / sums[2] == pytest.approx((weight * exits).sum() / weight.sum(), rel=0.02)
+
+
+@pytest.mark.parametrize(("lattice", "size"), [("chain", 6), ("square", 4)])
+def test_a_lone_vacancy_among_unequal_sites_is_a_network_of_resistors(lattice, size):
+    """One vacancy is one random walker: D_sigma from Kirchhoff's laws, no decoupling needed.
+
+    From j it moves to i at rate_i and stays at j for rate_j / sum: bonds rate_i rate_j / sum.
+    """
+    energies = np.random.default_rng(3).normal(size=len(periodic_lattice(lattice, size)[2]))
+    walk = bare_walk(lattice, size, energies, energies.size - 1)
+    neighbours, steps, kind, rate = walk[:4]
+    d = LATTICES[lattice][0].shape[0]
+    bonds = rate[:, None] * rate[neighbours] / rate.sum()
+    exact = network(neighbours, steps, kind, bonds, d)  # <R^2> a time
+    sums = np.zeros((40, 4))
+    hop_walk(*walk, 1, 1, 1000, np.zeros(4))
+    for block in sums:
+        hop_walk(*walk, 100, 1, 200, block)
+    found = sums[:, 1] / sums[:, 2]
+    assert abs(found.mean() - exact) < 3 * found.std(ddof=1) / math.sqrt(40)
+    assert found.std(ddof=1) / math.sqrt(40) < 0.03 * exact
+
+
+SED = stats.norm(scale=0.1)
+
+
+def test_a_lone_ion_is_the_random_trap_model():
+    """D* = D_sigma = z/(2d <1/rate>), whatever the order of the energies."""
+    walk = walk_landscape(SED, 1 / 57.6, 600.0, size=4, jumps=16, landscapes=4000)
+    assert walk.vacancies == walk.sites - 1
+    levels = (SED.ppf((np.arange(64) + 0.5) / 64) - SED.ppf(0.9)) / (600.0 * k / e)
+    exact = 12 / 6 / np.mean(np.exp(-levels))
+    assert abs(walk.D_tracer - exact) < 3 * walk.tracer_error < 0.1 * exact
+    assert abs(walk.D_sigma - exact) < 3 * walk.sigma_error < 0.1 * exact
+
+
+@pytest.mark.parametrize("lattice", ["fcc", "honeycomb"])
+def test_equal_energies_are_the_lattice_gas_without_energies(lattice):
+    """A SED of 1e-9 eV: Haven ratio and D_sigma of walk_lattice at the same share."""
+    size = {"fcc": 8, "honeycomb": 16}[lattice]
+    plain = walk(lattice, vacancies=0.2, attempts=24_000_000)
+    flat = walk_landscape(
+        stats.norm(scale=1e-9), 0.8, 300.0, 0.999, lattice, size=size, jumps=24, landscapes=128
+    )
+    assert flat.vacancies == pytest.approx(0.2 * flat.sites, abs=1)
+    corrected = infinite_lattice(
+        flat.haven_ratio, len(LATTICES[lattice][0]), flat.sites, flat.vacancies
+    )
+    error = math.hypot(flat.haven_error, plain.haven_error)
+    assert abs(corrected - plain.haven_ratio) < 3 * error < 0.05
+    assert abs(flat.D_sigma - conductive(flat)) < 3 * flat.sigma_error
+
+
+@pytest.mark.parametrize("fraction", [1.0, 0.5, 0.1])
+def test_memory_slows_the_charge_below_the_network_without_it(fraction):
+    """D_sigma <= Kirchhoff's network of mean occupations <= free jumps, and close to it."""
+    found = walk_landscape(SED, fraction, 323.15, size=6, landscapes=16)
+    neighbours, steps, kind = periodic_lattice("fcc", 6)
+    kT, sites = 323.15 * k / e, kind.size
+    levels = (SED.ppf((np.arange(sites) + 0.5) / sites) - SED.ppf(0.9)) / kT
+    ions = found.sites - found.vacancies
+    mu = brentq(lambda m: expit(m - levels).sum() - ions, -90.0, 90.0)
+    rng, bounds = np.random.default_rng(8), []
+    for _ in range(16):
+        vacant = expit(rng.permutation(levels) - mu)
+        bonds = np.exp(mu) * vacant[:, None] * vacant[neighbours]
+        bounds.append(network(neighbours, steps, kind, bonds, 3) / (6 * ions))
+    error = math.hypot(found.sigma_error, np.std(bonds, ddof=1) / 4)
+    free = 2 * np.exp(mu) * (found.vacancies / sites) ** 2 * sites / ions  # z/2d = 2
+    assert found.D_sigma < np.mean(bounds) + 3 * error
+    assert found.D_sigma > 0.6 * np.mean(bounds)
+    assert np.mean(bounds) < free
+
+
+def test_a_landscape_repeats_for_equal_seeds():
+    """The same numbers from the same seed, others from another."""
+    runs = [walk_landscape(SED, 0.5, 400.0, size=4, seed=s, jumps=16) for s in (1, 1, 2)]
+    assert runs[0] == runs[1] != runs[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lattice": "hcp"}, "lattice = 'hcp' is not one of"),
+        ({"fraction": 0.0}, "fraction = 0 is outside"),
+        ({"fraction": 1e-4}, "fraction = 0.0001 leaves 0 ions on 64 sites"),
+        ({"occupancy": 1.0}, "occupancy = 1 is outside"),
+        ({"temperature": -1.0}, "temperature = -1 K"),
+        ({"jumps": 8}, "jumps = 8"),
+        ({"landscapes": 4}, "landscapes = 4"),
+    ],
+)
+def test_a_landscape_that_makes_no_sense_is_refused(options, message):
+    """The message names the argument, its value and what is allowed."""
+    values = {"fraction": 0.5, "temperature": 300.0, "size": 4, **options}
+    with pytest.raises(ValueError, match=message):
+        walk_landscape(SED, **values)

@@ -138,6 +138,52 @@ def test_the_map_and_back_survives_ions_of_very_different_speed(case):
 
 
 @proof
+@given(st.integers(1, 5).flatmap(lambda ions: cases(ions=ions)))
+def test_the_fick_matrix_and_back_is_the_identity_for_any_number_of_ions(case):
+    """L -> D_ij = kT L_ij/n_j -> L to 1e-12 of each entry's scale, over six decades."""
+    _, n, L = case
+    again = onsager.onsager_from_fick(onsager.fick_matrix(L, n, T), n, T)
+    root = np.sqrt(np.diag(L))
+    assert np.abs((again - L) / root / root[:, None]).max() < 1e-12
+
+
+@proof
+@given(cases(coupling=0.9, decades=2))  # away from a singular L, where S or det L vanish
+def test_profile_and_voltage_and_back_is_the_identity(case):
+    """L -> (t_1, D~, sigma) -> L, to 1e-12 in the scale sqrt(L_ii L_jj) of each entry."""
+    _, n, L = case
+    again = onsager.onsager_from_exchange(
+        onsager.transference(L)[0],
+        onsager.interdiffusivity(L, n, T),
+        onsager.conductivity(L),
+        n,
+        T,
+    )
+    root = np.sqrt(np.diag(L))
+    assert np.abs((again - L) / root / root[:, None]).max() < 1e-12
+
+
+@proof
+@given(
+    st.integers(-2000, 3000).map(lambda m: m / 1000),
+    st.integers(0, 1000).map(lambda m: m * 1e-21),
+    st.floats(1e-12, 1e-6),
+    st.floats(0.01, 0.99),
+)
+def test_every_profile_and_conductivity_belongs_to_an_admissible_matrix(t, D, sigma, y):
+    """(t_1, D~, sigma) -> L -> (t_1, D~, sigma), whatever they are, beyond 0 < t_1 < 1 as well."""
+    n = 1.38e28 * np.array([y, 1 - y])
+    L = onsager.check_admissible(onsager.onsager_from_exchange(t, D, sigma, n, T))
+    size = np.abs(L).sum() * e**2 / sigma  # of the terms that cancel in S
+    assert onsager.conductivity(L) == pytest.approx(sigma, rel=1e-13 * size)
+    if L.sum() > 1e-9 * np.trace(L):
+        assert onsager.transference(L)[0] == pytest.approx(t, abs=1e-12 * size**2)
+        found = onsager.interdiffusivity(L, n, T)
+        rounding = 1e-14 * k * T * n.sum() / n.prod() * L[0, 0] * L[1, 1] / L.sum() * size
+        assert found == pytest.approx(D, rel=1e-12 * size, abs=rounding)
+
+
+@proof
 @given(st.integers(1, 4).flatmap(lambda ions: cases(ions=ions)))
 def test_sums_over_ions_agree_between_the_two_languages(case):
     """sigma = e^2/kT sum n_i D_i,mig, and the lumped partner leaves total fluxes consistent."""
@@ -225,6 +271,10 @@ def test_coefficients_that_break_reciprocity_are_refused():
         (lambda: onsager.onsager_matrix([1e-19], [1e28], T, cross=1.0), "cross = 1.0"),
         (lambda: onsager.interdiffusivity(np.eye(3), [1e28] * 3, T), r"shape \(3, 3\)"),
         (lambda: onsager.transference(np.zeros((2, 2))), "does not conduct"),
+        (lambda: onsager.onsager_from_fick(np.ones((2, 3)), [1e28, 1e28], T), r"shape \(2, 3\)"),
+        (lambda: onsager.onsager_from_fick([[1, 1], [2, 1]], [1e28] * 2, T), "reciprocity"),
+        (lambda: onsager.onsager_from_exchange(0.5, -1.0, 1.0, [1e28] * 2, T), "exchange = -1 "),
+        (lambda: onsager.onsager_from_exchange(0.5, 1e-20, 0.0, [1e28] * 2, T), "sigma = 0 "),
         (lambda: onsager.tracer_diffusivity(-1.0), "D_eff = -1 "),
         (lambda: onsager.haven_ratio(1e-20, 0.0), "D_sigma = 0 "),
         (lambda: onsager.haven_ratio(np.nan, 1e-20), "D_tracer = nan"),
