@@ -655,10 +655,10 @@ def advance(
             ds = 0.5 * left
         value_end, integral_end = recorded(t + clock * ds, knots, values)
         if p.potentiostatic:
-            drive = (value_end - value) / (clock * ds)
-        else:
-            drive = (integral_end - integral) / ds
-            pace = drive
+            drive, swing = (value_end - value) / (clock * ds), 0.0
+        else:  # straight from start to end, and so that the charge is the record's
+            pace, swing = (integral_end - integral) / ds, value_end - value
+            drive = pace - 0.5 * swing
         if moving:
             pursue(x, goal, drift, pace, 0.45 * min(1.0, pace * ds / memory), ds, w)
         motion = 0.0
@@ -669,7 +669,7 @@ def advance(
         # One step of the Rosenbrock method.
         stabilise(p, x, w, state, clock, y, d, dd, extra)
         now = rhs(p, x, w, state, drive, width, motion, extra, y, border, rate)
-        history[steps, 2] = 1.0 / now - p.idle if p.potentiostatic else drive
+        history[steps, 2] = 1.0 / now - p.idle if p.potentiostatic else value
         shift = 1.0 / (GAMMA * ds)
         jacobian(p, x, w, state, now, extra, y, d, dd, shift, lower, diag, upper)
         factorise(lower, diag, upper, work)
@@ -677,7 +677,8 @@ def advance(
         small = 1e-6 * ds
         for m in range(1, n):
             x_new[m] = x[m] + small * w[m]
-        rhs(p, x_new, w, state, drive, width, motion, extra, y, static, rate_s)
+        change = drive + 1e-6 * swing
+        rhs(p, x_new, w, state, change, width, motion, extra, y, static, rate_s)
         for c in range(n):
             for i in range(k):
                 rate_s[c, i] = (rate_s[c, i] - rate[c, i]) / small
@@ -692,7 +693,8 @@ def advance(
                     combine(argument, A_STAGE[s, q], stages[q], argument)
                 for m in range(1, n):
                     x_new[m] = x[m] + ALPHA[s] * ds * w[m]
-                rhs(p, x_new, w, argument, drive, width, motion, extra, y, static, rate)
+                change = drive + ALPHA[s] * swing
+                rhs(p, x_new, w, argument, change, width, motion, extra, y, static, rate)
             b = stages[s]
             combine(rate, GAMMA_S[s] * ds, rate_s, b)
             for q in range(s):
@@ -717,7 +719,7 @@ def advance(
         # A front is some dozens of cells, however many there are elsewhere.
         error = math.sqrt(error / (min(n, 60) * k))
         if p.potentiostatic:  # but the field at the back is the current, and so the time
-            relative = stages[3, n - 1, native] / (tol * argument[n - 1, native])
+            relative = stages[3, n - 1, native] / (2.0 * tol * argument[n - 1, native])
             error = max(error, abs(relative))
         t_new = t + ds
         if p.potentiostatic and error < 1.0:
@@ -779,7 +781,7 @@ def advance(
         history[steps, 3] = voltage(width, state)
         if finished:
             now = rhs(p, x, w, state, drive, width, motion, extra, y, static, rate)
-            history[steps, 2] = 1.0 / now - p.idle if p.potentiostatic else drive
+            history[steps, 2] = 1.0 / now - p.idle if p.potentiostatic else value
             return DONE, steps, rejected, factorisations, lowest
         equidistribute(x, y, max(surface, 0.03 * charge), size, goal)
         if passed > 0.0:  # a record may pause

@@ -130,7 +130,7 @@ class SimulationError(RuntimeError):
     """The simulation did not reach its end or its accuracy; nothing is returned."""
 
 
-class _StepCollapsed(SimulationError):
+class _Stuck(SimulationError):
     """The mesh may have had too few cells for the front."""
 
 
@@ -221,10 +221,10 @@ class Run:
         """Depth of the front (m): the deepest place where the native fraction is a half.
 
         Where it is not well below a half behind that place (a high plateau), the fraction taken is
-        three quarters, then nine tenths. Zero without a front, as in a rarefaction.
+        three quarters, nine tenths, then 0.96. Zero without a front, as in a rarefaction.
         """
         native = self.fraction[self.native]
-        for level in (0.5, 0.75, 0.9):
+        for level in (0.5, 0.75, 0.9, 0.96):
             below = np.flatnonzero(native < level)
             if below.size == 0:
                 continue
@@ -279,7 +279,7 @@ class Run:
 
 _NM = 1e-9
 _MOST_CELLS = 1600
-_MAX_STEPS = 10_000
+_MAX_STEPS = 5_000
 _FLOOR = 1e-4
 
 
@@ -478,7 +478,7 @@ def _advance(problem: _Problem, cells: int, mesh, rtol: float) -> Run:
             kernels.TOO_MANY_STEPS: f"more than {_MAX_STEPS} steps",
             kernels.STEP_TOO_SMALL: "the time step collapsed",
         }[verdict]
-        raise (_StepCollapsed if verdict == kernels.STEP_TOO_SMALL else SimulationError)(
+        raise (SimulationError if verdict == kernels.DONE else _Stuck)(
             f"simulate stopped after {time[-1]:.4g} s and {charge[-1]:.4g} C/m^2"
             f" ({steps} steps, {nodes.size - 1} cells): {reason}; the last current density was"
             f" {current[max(steps - 1, 0)]:.3g} A/m^2"
@@ -521,15 +521,16 @@ def _advance(problem: _Problem, cells: int, mesh, rtol: float) -> Run:
 def _difference(coarse: Run, fine: Run) -> dict[str, float]:
     """Relative differences of two runs of one problem."""
     # Over the zone that foreign ions have reached, a per cent of them at least.
-    reached = np.flatnonzero(fine.fraction[fine.native] < 0.99)
-    depth = fine.nodes[reached[-1] + 1] if reached.size else fine.nodes[1]
+    exchanged = sum(fine.amount(ion) for ion in fine.fraction if ion != fine.native)
+    reached = fine.nodes[1:][fine.fraction[fine.native] < 0.99]
+    depth = max(exchanged / fine.glass.ion_density, reached.max(initial=fine.nodes[1]))
     fronts = coarse.front_depth, fine.front_depth
     nodes = np.union1d(coarse.nodes, fine.nodes)
     middle, width = 0.5 * (nodes[1:] + nodes[:-1]), np.diff(nodes)
     missed = [
         width @ np.abs(coarse.at(ion, middle) - fine.at(ion, middle)) for ion in fine.fraction
     ]
-    difference = {"profile": float(max(missed)) / depth}
+    difference = {"profile": float(max(missed) / depth)}
     if min(fronts) > 0:
         difference["front"] = abs(fronts[0] / fronts[1] - 1)
     if min(fronts) > 0 and len(fine.fraction) == 2:  # with more ions there are fronts inside
@@ -650,16 +651,16 @@ def simulate(
     while cells <= _MOST_CELLS:
         try:
             fine = _advance(problem, cells, None, rtol)
-        except _StepCollapsed as error:  # too few cells for this front: more may do
+        except _Stuck as error:  # too few cells for this front: more may do
             coarse, failure = None, f"; {error}"
             cells += cells // 2
             continue
         growth = 1.5
         if coarse is not None:
             # Of second order, or of first where the ions in front have no sharp end: so much of
-            # the error of the finer mesh is the difference of the two, and half as much for safety.
+            # the error of the finer mesh is the difference of the two, doubled for safety.
             order = 2 if fine.front_depth > 0 else 1
-            share = 1.5 / ((fine.stats.cells / coarse.stats.cells) ** order - 1)
+            share = 2 / ((fine.stats.cells / coarse.stats.cells) ** order - 1)
             error = {key: share * d for key, d in _difference(coarse, fine).items()}
             fine = replace(fine, stats=replace(fine.stats, estimated_error=error))
             failure = f"; with {cells} cells the estimated errors are {error}"
