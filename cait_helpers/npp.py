@@ -646,7 +646,7 @@ def simulate(
         return _advance(problem, mesh.size - 1, mesh, rtol)
     # Two meshes like these often show rtol; where they fail, their error tells how many cells do.
     # A second run has two fronts from its beginning.
-    cells = round((32 if start is None else 80) * (0.01 / rtol) ** 0.2)
+    cells = round((32 if start is None else 80) * (0.01 / rtol) ** 0.27)
     coarse, failure = None, ""
     while cells <= _MOST_CELLS:
         try:
