@@ -1,104 +1,143 @@
-"""Fit one site energy distribution to one or many CAIT runs."""
+"""Fit one site energy distribution to one or many CAIT runs, and say how sure one can be.
+
+The simulation is run on a small design around the best parameters so far; in between, profile and
+current follow from quadratic polynomials (`_Emulator`), whose error is measured. Everything that
+needs many evaluations, the search, the profile likelihood, the posterior, the bootstrap, uses them.
+What enters the expected counts linearly, the levels of the signals and the drift of the
+matrix signal, is not searched but solved for, inside every evaluation.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
+import emcee
 import lmfit
 import numpy as np
 from numpy.typing import NDArray
 from scipy.constants import e, k
+from scipy.interpolate import PchipInterpolator
+from scipy.optimize import brentq
 from scipy.special import xlogy
+from scipy.stats import chi2 as chi_square_law
+from tqdm import tqdm
 
 from .cases import Case, element
 from .checks import require
 from .fronts import foreign_diffusivity_from_plateau
-from .landscape import activated_diffusivity, gaussian_sed
-from .npp import Duration, Run, SimulationError, Voltage, simulate
-from .resolution import blur
+from .landscape import (
+    BOLTZMANN,
+    Law,
+    activated_diffusivity,
+    gaussian_sed,
+    sed_from_diffusivity,
+    skewed_sed,
+    tabulated_diffusivity,
+    two_component_sed,
+)
+from .landscape import fwhm as full_width
+from .npp import Charge, Duration, Run, SimulationError, Voltage, simulate
+from .resolution import Resolution, blur
 from .sims import Profile
 
 Array = NDArray[np.float64]
 
-# Steps of the finite differences: large against the noise of the solver, small against the
-# curvature of the model (a relative change of the width, a change of log10 D).
-_STEP = {"fwhm": 8e-3, "log10_D": 0.015, "scale": 1e-3}
 _CELLS = 120
-_RTOL = 1e-4  # of the time steps: keeps their noise out of the finite differences
+_RTOL = 1e-4  # of the time steps: keeps their noise out of the differences
 _SCAN = (0.06, 0.09, 0.13, 0.18, 0.25, 0.34, 0.46)  # eV, widths tried for a start
+# Half-widths of the first design, and of the narrowest: large against the noise of the solver.
+_STEPS = {"log_ratio": (0.08, 0.015), "log_charge": (0.03, 0.01), "log10_D_bulk": (0.05, 0.02)}
+_REACH = 2.5  # how many half-widths beyond its centre a design is believed
+_TRACE = np.linspace(0.0, 1.0, 41)[1:] ** 1.5  # shares of the charge at which the time is kept
 
 
 class FitError(ValueError):
     """A fit that would mislead: failed checks of a profile, or no convergence."""
 
 
-@dataclass(frozen=True, eq=False)
-class LandscapeFit:
-    """Result of :func:`fit_landscape`.
+# --- families of landscapes -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of landscapes that a fit chooses from.
 
     Attributes
     ----------
-    fwhm : float
-        Width of the site energy distribution (eV).
-    interval : dict of str to (float, float)
-        95 % intervals of ``fwhm`` (eV) and of each fitted diffusivity (m^2/s), from the curvature
-        of the likelihood; wider by sqrt(reduced chi-square) where that is above one.
-    bulk_diffusivity : float
-        D of the native ion in untouched glass (m^2/s).
-    foreign_diffusivity : dict of str to float
-        By element (m^2/s).
-    occupancy : float
-        Occupied share of all sites that was assumed.
-    chi_square, degrees_of_freedom : float, int
-    evaluations : int
-        Simulations that the fit took.
-    cases : tuple of Case
-    profiles : tuple of Profile
-    runs : tuple of Run
-        The resolved simulations at the optimum.
-    minimum : lmfit.minimizer.MinimizerResult
-        Everything else, correlations included.
+    name : str
+    parameters : dict of str to (float, float, float, float)
+        Start, lowest, highest value, and the half-width of the first design.
+    law : callable
+        (values, D_bulk, temperature, occupancy) -> native D(y).
     """
 
-    fwhm: float
-    interval: dict[str, tuple[float, float]]
-    bulk_diffusivity: float
-    foreign_diffusivity: dict[str, float]
-    occupancy: float
-    chi_square: float
-    degrees_of_freedom: int
-    evaluations: int
-    cases: tuple[Case, ...]
-    profiles: tuple[Profile, ...]
-    runs: tuple[Run, ...]
-    minimum: lmfit.minimizer.MinimizerResult
+    name: str
+    parameters: dict[str, tuple[float, float, float, float]]
+    law: Callable[[Mapping[str, float], float, float, float], Law]
 
-    @property
-    def reduced_chi_square(self) -> float:
-        """Near one for a model that describes the data."""
-        return self.chi_square / self.degrees_of_freedom
 
-    def report(self) -> str:
-        """Parameters with their 95 % intervals, a line each."""
-        low, high = self.interval["fwhm"]
-        lines = [
-            f"FWHM of the SED  {self.fwhm * 1e3:.1f} meV  (95 %: {low * 1e3:.1f} to"
-            f" {high * 1e3:.1f} meV)",
-            f"D_bulk           {self.bulk_diffusivity:.4g} m^2/s" + self._between("D_bulk"),
-        ]
-        for ion, D in self.foreign_diffusivity.items():
-            lines.append(f"D_{ion:<15}{D:.4g} m^2/s" + self._between(f"D_{ion}"))
-        lines.append(f"occupied share   {self.occupancy:g} of all sites, assumed")
-        lines.append(
-            f"chi-square       {self.chi_square:.0f} for {self.degrees_of_freedom} degrees of"
-            f" freedom ({self.reduced_chi_square:.2f})"
-        )
-        return "\n".join(lines)
+def _of_sed(make: Callable[[Mapping[str, float]], Any]):
+    def law(values, D_bulk, temperature, occupancy):
+        immobile = values.get("immobile", 0.0)
+        return activated_diffusivity(make(values), D_bulk, temperature, occupancy, immobile)
 
-    def _between(self, name: str) -> str:
-        low, high = self.interval[name]
-        return f"  (95 %: {low:.4g} to {high:.4g})"
+    return law
+
+
+def _two(values: Mapping[str, float]) -> Any:
+    first, second = values["fwhm"], values["fwhm_second"]
+    return two_component_sed(
+        1 - values["weight"], gaussian_sed(first), gaussian_sed(second, -values["below"])
+    )
+
+
+_KNOTS = np.array([0.003, 0.01, 0.03, 0.07, 0.15, 0.4, 1.0])
+
+
+def _monotone(values, D_bulk, temperature, occupancy):
+    rises = [10.0 ** values[f"rise_{i}"] for i in range(_KNOTS.size - 1)]
+    log_D = -np.append(np.cumsum(rises[::-1])[::-1], 0.0)
+    return tabulated_diffusivity(_KNOTS, D_bulk * np.exp(log_D))
+
+
+_FWHM = {"fwhm": (0.250, 0.02, 0.8, 0.04)}  # the half-width relative for this one
+FAMILIES = {
+    family.name: family
+    for family in (
+        Family("gaussian", _FWHM, _of_sed(lambda v: gaussian_sed(v["fwhm"]))),
+        Family(
+            "skewed",
+            _FWHM | {"skew": (0.0, -1.0, 1.0, 0.05)},
+            _of_sed(lambda v: skewed_sed(v["fwhm"], v["skew"])),
+        ),
+        Family(
+            "two components",
+            _FWHM
+            | {
+                "fwhm_second": (0.250, 0.02, 0.8, 0.02),
+                "below": (0.05, 0.0, 0.6, 0.03),
+                "weight": (0.2, 0.0, 0.5, 0.05),
+            },
+            _of_sed(_two),
+        ),
+        Family(
+            "immobile share",
+            _FWHM | {"immobile": (0.002, 0.0, 0.5, 0.002)},
+            _of_sed(lambda v: gaussian_sed(v["fwhm"])),
+        ),
+        Family(
+            "monotone D",
+            {f"rise_{i}": (0.0, -2.0, 1.5, 0.05) for i in range(_KNOTS.size - 1)},
+            _monotone,
+        ),
+    )
+}
+
+
+# --- what the data say ----------------------------------------------------------------------
 
 
 def expected_counts(
@@ -108,9 +147,8 @@ def expected_counts(
 
     ``depth_scale`` is the true over the stated crater depth.
     """
-    edges = depth_scale * profile.edges
     return {
-        ion: blur(run.x, run.fraction[element(ion)], edges, case.resolution)
+        ion: blur(run.x, run.fraction[element(ion)], depth_scale * profile.edges, case.resolution)
         * profile.scale[ion]
         + profile.background[ion]
         for ion in (case.native, case.foreign)
@@ -135,146 +173,10 @@ def recording_noise(values: Array) -> float:
     return float(1.4826 * np.median(np.abs(bend)) / np.sqrt(6))
 
 
-class _Model:
-    """Residuals of all cases as a function of the parameters; remembers the latest runs."""
-
-    def __init__(
-        self,
-        cases: Sequence[Case],
-        profiles: Sequence[Profile],
-        occupancy: float,
-        errors: dict[str, float],
-    ):
-        self.cases, self.profiles, self.occupancy = cases, profiles, occupancy
-        self.errors = errors
-        self.evaluations = 0
-        self.memory: dict[tuple, Run] = {}
-        self.currents, self.ends = [], []
-        for case in cases:
-            record, end = None, case.until
-            if case.current_path is not None and isinstance(case.drive, Voltage):
-                time, current = case.current()
-                if not isinstance(end, Duration):  # the record tells when the charge had passed
-                    end = Duration(float(time[-1]))
-                inside = time <= end.value * (1 + 1e-9)
-                record = time[inside], current[inside], recording_noise(current[inside])
-                if not (np.all(record[1] > 0) and 0 < record[2] < np.inf):
-                    raise FitError(
-                        f"{case.title}: the recorded current must be positive, have five readings"
-                        " at least, and digits enough to show its noise"
-                    )
-            self.currents.append(record)
-            self.ends.append(end)
-
-    def run(
-        self, number: int, fwhm: float, D_bulk: float, D_foreign: float, mesh=_CELLS, rtol=_RTOL
-    ) -> Run:
-        key = (number, fwhm, D_bulk, D_foreign, mesh, rtol)
-        if key not in self.memory:
-            if len(self.memory) > 64:
-                self.memory.clear()
-            case = self.cases[number]
-            native, foreign = element(case.native), element(case.foreign)
-            law = activated_diffusivity(
-                gaussian_sed(fwhm), D_bulk, case.glass.temperature, self.occupancy
-            )
-            self.memory[key] = simulate(
-                case.glass,
-                ions={native: law, foreign: D_foreign},
-                native=native,
-                beam=foreign,
-                drive=case.drive,
-                until=self.ends[number],
-                rtol=rtol,
-                mesh=mesh,
-            )
-            self.evaluations += 1
-        return self.memory[key]
-
-    def run_at(self, number: int, values: dict[str, float], **how: float | None) -> Run:
-        case = self.cases[number]
-        D_foreign = 10 ** values[f"log10_D_{element(case.foreign)}"]
-        return self.run(number, values["fwhm"], 10 ** values["log10_D_bulk"], D_foreign, **how)
-
-    def resolved(self, number: int, values: dict[str, float]) -> Run:
-        """The run with its error estimate, as accurate as it can be shown to be."""
-        try:
-            return self.run_at(number, values, mesh=None, rtol=1e-4)
-        except SimulationError:
-            return self.run_at(number, values, mesh=None, rtol=1e-3)
-
-    def residuals(self, parameters: lmfit.Parameters) -> Array:
-        values = parameters.valuesdict()
-        parts = []
-        for number, (case, profile) in enumerate(zip(self.cases, self.profiles, strict=True)):
-            run = self.run_at(number, values)
-            depth_scale = values[f"depth_{number}"]
-            if case.conductivity is not None:
-                ratio = 10 ** values["log10_D_bulk"] / bulk_diffusivity(case)
-                parts.append([np.log(ratio) / self.errors["conductivity"]])
-            parts.append([(depth_scale - 1) / self.errors["depth"]])
-            for ion, expected in expected_counts(run, case, profile, depth_scale).items():
-                scale = values[f"scale_{number}_{'native' if ion == case.native else 'foreign'}"]
-                found = profile.counts[ion][profile.used]
-                # Where dead time was corrected, counts scatter more than Poisson's law.
-                spread = profile.sigma[ion] * profile.scale[ion] / np.sqrt(profile.counts[ion] + 1)
-                parts.append(
-                    poisson_residuals(found, scale * expected[profile.used])
-                    / np.maximum(spread[profile.used], 1.0)
-                )
-                parts.append([(scale - 1) / profile.scale_error[ion]])
-            if self.currents[number] is not None:
-                time, current, noise = self.currents[number]
-                gain = values[f"current_{number}"]
-                model = gain * np.interp(time, run.time, run.current_density)
-                parts.append((current - model) / (noise * model))
-                parts.append([(gain - 1) / self.errors["current"]])
-        return np.concatenate(parts)
-
-
 def bulk_diffusivity(case: Case) -> float:
     """D_bulk = sigma kT / (N e^2) (m^2/s) from the conductivity of a case (Nernst-Einstein)."""
     glass = case.glass
     return case.conductivity * k * glass.temperature / (glass.ion_density * e**2)
-
-
-def observed_plateau(case: Case, profile: Profile) -> float:
-    """Mean native fraction between a half and nine tenths of the front depth."""
-    native = profile.fraction[case.native]
-    below = np.flatnonzero(native < 0.5)
-    if below.size < 10:
-        raise FitError(f"{case.title}: no front: the native fraction hardly falls below a half")
-    front = profile.depth[below[-1]]
-    zone = (profile.depth > 0.5 * front) & (profile.depth < 0.9 * front)
-    return float(np.clip(np.mean(native[zone]), 1e-3, 0.6))
-
-
-def _start(model: _Model) -> dict[str, float]:
-    """Start values: the front theory gives D_foreign for a width; the counts choose the width."""
-    best, best_square = None, np.inf
-    parameters = None
-    for fwhm in _SCAN:
-        values = {"fwhm": fwhm}
-        for case, profile in zip(model.cases, model.profiles, strict=True):
-            D_bulk = bulk_diffusivity(case) if case.conductivity is not None else _guess_bulk(case)
-            values.setdefault("log10_D_bulk", float(np.log10(D_bulk)))
-            law = activated_diffusivity(
-                gaussian_sed(fwhm), D_bulk, case.glass.temperature, model.occupancy
-            )
-            # The mean over the zone lies a little below the plateau at the front.
-            plateau = 1.1 * observed_plateau(case, profile)
-            D_foreign = float(foreign_diffusivity_from_plateau(law, plateau))
-            values[f"log10_D_{element(case.foreign)}"] = float(np.log10(D_foreign))
-        parameters = _parameters(model, values)
-        try:
-            square = float(np.sum(model.residuals(parameters) ** 2))
-        except SimulationError:
-            continue
-        if square < best_square:
-            best, best_square = values, square
-    if best is None:
-        raise FitError("no width between 60 and 460 meV can be simulated for these cases")
-    return best
 
 
 def _guess_bulk(case: Case) -> float:
@@ -291,21 +193,598 @@ def _guess_bulk(case: Case) -> float:
     return conductivity * k * glass.temperature / (glass.ion_density * e**2)
 
 
-def _parameters(model: _Model, start: dict[str, float]) -> lmfit.Parameters:
+def observed_plateau(case: Case, profile: Profile) -> float:
+    """Mean native fraction between a half and nine tenths of the front depth."""
+    native = profile.fraction[case.native]
+    below = np.flatnonzero(native < 0.5)
+    if below.size < 10:
+        raise FitError(f"{case.title}: no front: the native fraction hardly falls below a half")
+    front = profile.depth[below[-1]]
+    zone = (profile.depth > 0.5 * front) & (profile.depth < 0.9 * front)
+    return float(np.clip(np.mean(native[zone]), 1e-3, 0.6))
+
+
+@dataclass(frozen=True, eq=False)
+class _Data:
+    """One case with what was measured; ``current`` holds time, current density and its noise."""
+
+    case: Case
+    profile: Profile
+    current: tuple[Array, Array, float] | None
+    duration: float | None
+    current_error: float
+
+    @cached_property
+    def rows(self) -> dict[str, tuple[Array, Array, Array, Array]]:
+        """For each ion the used counts, their excess spread over Poisson, background, level.
+
+        The level has a column for itself and three for the drift of the matrix signal.
+        """
+        profile, used = self.profile, self.profile.used
+        found = {}
+        for ion in (self.case.native, self.case.foreign):
+            counts, scale = profile.counts[ion][used], profile.scale[ion][used]
+            # Where dead time was corrected, counts scatter more than Poisson's law.
+            spread = profile.sigma[ion][used] * scale / np.sqrt(counts + 1)
+            level = scale[:, None] * np.column_stack([np.ones(scale.size), profile.drift[used]])
+            background = np.full(scale.size, profile.background[ion])
+            found[ion] = counts, np.maximum(spread, 1.0), background, level
+        return found
+
+    def levels(self, fraction: Mapping[str, Array]) -> dict[str, Array]:
+        """Expected used counts for fractions (cycles,), with the levels that fit best, and drift.
+
+        Maximum likelihood by Fisher scoring: five numbers, linear in the expected counts.
+        """
+        parts, counts, weight, offset = [], [], [], []
+        for column, (ion, (found, spread, background, level)) in enumerate(self.rows.items()):
+            shape = fraction[ion][self.profile.used, None] * level
+            place = np.zeros((found.size, 5))
+            place[:, column], place[:, 2:] = shape[:, 0], shape[:, 1:]
+            parts.append(place)
+            counts.append(found)
+            weight.append(spread**-2)
+            offset.append(background + shape[:, 0])
+        X, m, w, start = map(np.concatenate, (parts, counts, weight, offset))
+        prior = np.diag([1e-8, 1e-8, 1.0, 1.0, 1.0])
+        a = np.zeros(5)
+        for _ in range(3):
+            expected = np.maximum(start + X @ a, 1e-3)
+            now = w / expected
+            a = a + np.linalg.solve((X.T * now) @ X + prior, X.T @ (now * (m - expected)) - prior @ a)
+        expected = np.maximum(start + X @ a, 1e-9)
+        half = self.rows[self.case.native][0].size
+        return {
+            self.case.native: expected[:half],
+            self.case.foreign: expected[half:],
+            "drift": a[2:],
+        }
+
+
+def _data(cases: Sequence[Case], current_error: float) -> tuple[_Data, ...]:
+    found = []
+    for case in cases:
+        record = duration = None
+        if isinstance(case.drive, Voltage):
+            if case.drive.time is not None:
+                raise FitError(f"{case.title}: a fit needs a constant voltage, not a record of it")
+            if isinstance(case.until, Duration):
+                duration = case.until.value
+            if case.current_path is not None:
+                time, current = case.current()
+                if duration is None:  # the record tells when the charge had passed
+                    duration = float(time[-1])
+                inside = time <= duration * (1 + 1e-9)
+                record = time[inside], current[inside], recording_noise(current[inside])
+                if not (np.all(record[1] > 0) and 0 < record[2] < np.inf):
+                    raise FitError(
+                        f"{case.title}: the recorded current must be positive, have five readings"
+                        " at least, and digits enough to show its noise"
+                    )
+        elif case.charge is None:
+            raise FitError(f"{case.title}: the charge that has passed is unknown")
+        found.append(_Data(case, case.profile(), record, duration, current_error))
+    return tuple(found)
+
+
+# --- the model ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Emulator:
+    """Quadratic polynomials through simulations of one case, around a centre.
+
+    The profile is kept against depth over front depth, where it hardly moves.
+    """
+
+    names: tuple[str, ...]
+    centre: Array
+    steps: Array
+    xi: Array
+    coefficients: Array
+
+    @staticmethod
+    def features(z: Array) -> Array:
+        p = z.size
+        cross = [z[i] * z[j] for i in range(p) for j in range(i + 1, p)]
+        return np.concatenate([[1.0], z, z**2, cross])
+
+    @staticmethod
+    def design(p: int) -> Array:
+        rows = [np.zeros(p)]
+        for i in range(p):
+            rows += [np.eye(p)[i], -np.eye(p)[i]]
+        rows += [np.eye(p)[i] + np.eye(p)[j] for i in range(p) for j in range(i + 1, p)]
+        return np.array(rows)
+
+    def scaled(self, values: Mapping[str, float]) -> Array:
+        return (np.array([values[name] for name in self.names]) - self.centre) / self.steps
+
+    def __call__(self, values: Mapping[str, float]) -> tuple[Array, Array, Array, Array, Array]:
+        """x (m), native and foreign fractions, time (s) and current density at _TRACE."""
+        out = self.features(self.scaled(values)) @ self.coefficients
+        n, m = self.xi.size, _TRACE.size
+        depth = np.exp(out[2 * n])
+        trace = np.exp(out[2 * n + 1 :])
+        return depth * self.xi, out[:n], out[n : 2 * n], trace[:m], trace[m:]
+
+
+def _front(run: Run) -> float:
+    """Depth (m) behind which the native fraction stays above three quarters."""
+    native = run.fraction[run.native]
+    below = np.flatnonzero(native < 0.75)
+    if below.size == 0 or below[-1] + 1 == native.size:
+        return run.replaced_depth
+    here = slice(below[-1], below[-1] + 2)
+    return float(np.interp(0.75, native[here], run.x[here]))
+
+
+def _outputs(run: Run, xi: Array) -> Array:
+    depth, beam, native = _front(run), run.fraction[run.beam], run.fraction[run.native]
+    x = np.clip(xi * depth, run.x[0], run.x[-1])
+    share = run.charge / run.charge[-1]
+    late = np.append(np.diff(share) > 0, True)
+    # under a constant voltage 1/j is all but linear in the charge
+    resistance = np.interp(_TRACE, share[late], 1 / run.current_density[late])
+    time = PchipInterpolator(share[late], run.time[late])(_TRACE)
+    return np.concatenate(
+        [
+            PchipInterpolator(run.x, native)(x),
+            PchipInterpolator(run.x, beam)(x),
+            [np.log(depth)],
+            np.log(np.maximum(time, 1e-300)),
+            -np.log(resistance),
+        ]
+    )
+
+
+class _Model:
+    """Residuals of all cases as a function of the parameters; counts its simulations."""
+
+    def __init__(self, data: Sequence[_Data], family: Family):
+        self.data, self.family = data, family
+        self.evaluations = 0
+        self.emulators: list[_Emulator] = []
+        self.reference = [_start_bulk(d.case) for d in data]
+
+    def physical(self, number: int, values: Mapping[str, float]) -> dict[str, float]:
+        """What the simulation of one case depends on."""
+        names = (*self.family.parameters, "occupancy", "temperature")
+        found = {name: values[f"{name}_{number}"] for name in names}
+        bulk = values[f"log10_D_bulk_{number}"]
+        foreign = values[f"log10_D_{element(self.data[number].case.foreign)}"]
+        return found | {"log_ratio": foreign - bulk, "log10_D_bulk": bulk}
+
+    def law(self, number: int, physical: Mapping[str, float], D_bulk: float) -> Law:
+        temperature = self.data[number].case.glass.temperature * physical["temperature"]
+        return self.family.law(physical, D_bulk, temperature, physical["occupancy"])
+
+    def run(self, number: int, physical: Mapping[str, float], charge: float | None, **how) -> Run:
+        """Simulate to a charge (C/m^2), or as the case says if that is None."""
+        case = self.data[number].case
+        native, foreign = element(case.native), element(case.foreign)
+        D_bulk = 10 ** physical["log10_D_bulk"]
+        until = Charge(charge) if charge is not None else case.until
+        if charge is None and self.data[number].duration is not None:
+            until = Duration(self.data[number].duration)
+        self.evaluations += 1
+        return simulate(
+            case.glass,
+            ions={
+                native: self.law(number, physical, D_bulk),
+                foreign: D_bulk * 10 ** physical["log_ratio"],
+            },
+            native=native,
+            beam=foreign,
+            drive=case.drive,
+            until=until,
+            **{"mesh": _CELLS, "rtol": _RTOL} | how,
+        )
+
+    def resolved(self, number: int, values: Mapping[str, float]) -> Run:
+        """The run with its error estimate, as accurate as it can be shown to be."""
+        physical = self.physical(number, values)
+        try:
+            return self.run(number, physical, None, mesh=None, rtol=1e-4)
+        except SimulationError:
+            return self.run(number, physical, None, mesh=None, rtol=1e-3)
+
+    def build(self, parameters: lmfit.Parameters, widths: Mapping[str, float]) -> None:
+        """Simulate the design around ``parameters``; ``widths`` are its half-widths by name."""
+        values = parameters.valuesdict()
+        free = [name for name, p in parameters.items() if p.vary]
+        self.emulators = [
+            self._emulator(number, values, self._moving(number, parameters, free), widths)
+            for number in range(len(self.data))
+        ]
+
+    def _moving(self, number: int, parameters: lmfit.Parameters, free: list[str]) -> list[str]:
+        """Which of the physical quantities of a case any free parameter moves."""
+        before = self.physical(number, parameters.valuesdict())
+        trial = parameters.copy()
+        for name in free:
+            p = parameters[name]
+            middle = 0.5 * (p.min + p.max)
+            move = 1e-3 * (1 if not np.isfinite(middle) or p.value <= middle else -1)
+            trial[name].set(value=p.value + move)
+        after = self.physical(number, trial.valuesdict())
+        moving = [name for name in before if before[name] != after[name]]
+        potential = isinstance(self.data[number].case.drive, Voltage)
+        if potential and "log10_D_bulk" in moving:  # D_bulk scales time alone
+            moving.remove("log10_D_bulk")
+        if any(f"log10_D_{element(self.data[number].case.foreign)}" == name for name in free):
+            moving = [*dict.fromkeys([*moving, "log_ratio"])]
+        if potential and self.data[number].duration is not None:
+            moving.append("log_charge")
+        return moving
+
+    def _emulator(self, number, values, moving, widths) -> _Emulator:
+        data, physical = self.data[number], self.physical(number, values)
+        if isinstance(data.case.drive, Voltage):
+            physical["log10_D_bulk"] = np.log10(self.reference[number])
+        steps = np.array([widths[name] for name in moving])
+        if "log_charge" in moving:
+            # one run to the time that counts, which D_bulk scales, tells the charge
+            scale = 10 ** values[f"log10_D_bulk_{number}"] / self.reference[number]
+            charge = self._charge_at(number, physical, data.duration * scale)
+            physical["log_charge"] = np.log(charge)
+        else:
+            physical["log_charge"] = np.log(data.case.charge)
+        centre = np.array([physical[name] for name in moving])
+        rows, xi = [], None
+        design = _Emulator.design(len(moving))
+        for row in design:
+            at = physical | dict(zip(moving, centre + row * steps, strict=True))
+            run = self.run(number, at, float(np.exp(at["log_charge"])))
+            if xi is None:
+                xi = run.x / _front(run)
+                xi = xi[xi * _front(run) < 2 * data.profile.edges[-1]]
+            rows.append(_outputs(run, xi))
+        table = np.array([_Emulator.features(row) for row in design])
+        coefficients = np.linalg.solve(table, np.array(rows))
+        return _Emulator(tuple(moving), centre, steps, xi, coefficients)
+
+    def _charge_at(self, number: int, physical: Mapping[str, float], time: float) -> float:
+        data = self.data[number]
+        case = replace(data.case, until=Duration(time))
+        other = _Model([replace(data, case=case, duration=time)], self.family)
+        run = other.run(0, physical, None)
+        self.evaluations += 1
+        return float(run.charge[-1])
+
+    def state(self, number: int, values: Mapping[str, float]):
+        """What the emulator says of one case: x, fractions, time, current density."""
+        data, emulator = self.data[number], self.emulators[number]
+        physical = self.physical(number, values)
+        if "log_charge" not in emulator.names:
+            return emulator(physical)
+        scale = 10 ** values[f"log10_D_bulk_{number}"] / self.reference[number]
+        goal = np.log(data.duration * scale)
+        n = 2 * emulator.xi.size + _TRACE.size  # ln(time) at the whole charge
+        centre, step = emulator.centre[-1], emulator.steps[-1]
+        end = emulator.coefficients[:, n]
+        z = emulator.scaled(physical | {"log_charge": centre})
+        for _ in range(4):  # Newton in the charge: ln t is nearly straight in it
+            up = z.copy()
+            up[-1] += 1e-4
+            value = emulator.features(z) @ end
+            slope = (emulator.features(up) @ end - value) / 1e-4
+            z[-1] += np.clip((goal - value) / slope, -3, 3)
+        x, native, foreign, time, density = emulator(
+            physical | {"log_charge": centre + z[-1] * step}
+        )
+        return x, native, foreign, time / scale, density * scale
+
+    def fractions(self, number: int, values: Mapping[str, float], state) -> dict[str, Array]:
+        """Fractions as the instrument sees them, all cycles."""
+        data = self.data[number]
+        edges = values[f"depth_{number}"] * data.profile.edges
+        resolution = data.case.resolution
+        if resolution is not None:
+            f = values[f"resolution_{number}"]
+            resolution = Resolution(
+                f * resolution.sigma, f * resolution.decay_up, f * resolution.decay_down
+            )
+        x, native, foreign = state[:3]
+        return {
+            data.case.native: blur(x, native, edges, resolution),
+            data.case.foreign: blur(x, foreign, edges, resolution),
+        }
+
+    def blocks(self, values: Mapping[str, float]) -> dict[tuple[int, str], Array]:
+        """Residuals by case and kind: native, foreign, current, drift."""
+        found = {}
+        for number, data in enumerate(self.data):
+            state = self.state(number, values)
+            expected = data.levels(self.fractions(number, values, state))
+            for kind, ion in (("native", data.case.native), ("foreign", data.case.foreign)):
+                counts, spread, *_ = data.rows[ion]
+                found[number, kind] = poisson_residuals(counts, expected[ion]) / spread
+            found[number, "drift"] = expected["drift"]
+            if data.current is not None:
+                found[number, "current"] = self._current(data, state)
+        return found
+
+    @staticmethod
+    def _current(data: _Data, state) -> Array:
+        """Residuals of the record, with the gain of electrometer and area that fits best."""
+        time, current, noise = data.current
+        at = np.append(0.0, state[3])
+        inverse = 1 / state[4]
+        first = inverse[0] - (inverse[1] - inverse[0]) * _TRACE[0] / (_TRACE[1] - _TRACE[0])
+        model = PchipInterpolator(at, np.append(first, inverse))(np.minimum(time, at[-1]))
+        ratio = current * model
+        prior = (noise / data.current_error) ** 2
+        gain = (ratio.sum() + prior) / (ratio.size + prior)
+        return np.append((ratio - gain) / noise, (gain - 1) / data.current_error)
+
+    def residuals(self, parameters: lmfit.Parameters) -> Array:
+        values = parameters.valuesdict()
+        priors = [
+            (values[name] - p.user_data[0]) / p.user_data[1]
+            for name, p in parameters.items()
+            if p.user_data is not None and p.vary
+        ]
+        return np.concatenate([*self.blocks(values).values(), priors])
+
+
+# --- start and parameters -------------------------------------------------------------------
+
+
+def _start_bulk(case: Case) -> float:
+    return bulk_diffusivity(case) if case.conductivity is not None else _guess_bulk(case)
+
+
+def _start(model: _Model, occupancy: float) -> dict[str, float]:
+    """Start values: the front theory gives D_foreign for a width; the counts choose the width."""
+    gaussian = _Model(model.data, FAMILIES["gaussian"])
+    best, best_square = None, np.inf
+    bulk = model.reference[0]
+    for fwhm in _SCAN:
+        values, square = {"fwhm": fwhm, "log10_D_bulk": float(np.log10(bulk))}, 0.0
+        try:
+            for number, data in enumerate(model.data):
+                physical = {"fwhm": fwhm, "occupancy": occupancy, "temperature": 1.0}
+                # The mean over the zone lies a little below the plateau at the front.
+                plateau = 1.1 * observed_plateau(data.case, data.profile)
+                D = foreign_diffusivity_from_plateau(gaussian.law(number, physical, bulk), plateau)
+                ratio = float(np.log10(D / bulk))
+                values[f"log10_D_{element(data.case.foreign)}"] = np.log10(bulk) + ratio
+                run = gaussian.run(
+                    number,
+                    physical | {"log_ratio": ratio, "log10_D_bulk": np.log10(bulk)},
+                    data.case.charge,
+                    rtol=1e-3,
+                )
+                seen = data.case.native, data.case.foreign
+                fraction = {
+                    ion: blur(run.x, run.fraction[element(ion)], data.profile.edges,
+                              data.case.resolution)
+                    for ion in seen
+                }  # fmt: skip
+                expected = data.levels(fraction)
+                for ion in seen:
+                    counts, spread, *_ = data.rows[ion]
+                    square += np.sum((poisson_residuals(counts, expected[ion]) / spread) ** 2)
+        except (SimulationError, FitError, ValueError) as error:
+            reason = error
+            continue
+        if square < best_square:
+            best, best_square = values, square
+    model.evaluations += gaussian.evaluations
+    if best is None:
+        raise FitError(f"no width between 60 and 460 meV can be simulated: {reason}")
+    return best
+
+
+def landscape_parameters(
+    cases: Sequence[Case],
+    family: str = "gaussian",
+    occupancy: float = 0.9,
+    depth_error: float = 0.01,
+    current_error: float = 0.01,
+    conductivity_error: float = 0.02,
+    resolution_error: float = 0.1,
+) -> lmfit.Parameters:
+    """The parameters of a fit with start values and priors, to be changed before `fit_landscape`.
+
+    Shared by all cases: those of the family (``fwhm`` / eV, ...), ``occupancy`` and
+    ``temperature`` (true over stated), which are fixed at first, and ``log10_D_bulk``. Each has a
+    twin for each case (``fwhm_0``, ...), tied to it by its ``expr``; freeing the twin gives
+    that case a value of its own. One ``log10_D_<element>`` for each foreign ion. Of each case
+    ``depth_<n>`` and ``resolution_<n>``, the true over the stated value. A Gaussian prior stands in
+    ``user_data`` as (mean, standard deviation); ``min``, ``max``, ``vary``, ``expr`` are lmfit's.
+
+    Parameters are those of `fit_landscape`.
+    """
+    return _parameters(
+        _Model(_data(cases, current_error), _family(family)),
+        occupancy,
+        {
+            "depth": depth_error,
+            "conductivity": conductivity_error,
+            "resolution": resolution_error,
+            "current": current_error,
+        },
+    )
+
+
+def _family(family: str) -> Family:
+    if family not in FAMILIES:
+        raise ValueError(f"family = {family!r}; allowed are {', '.join(FAMILIES)}")
+    return FAMILIES[family]
+
+
+def _parameters(model: _Model, occupancy: float, errors: Mapping[str, float]) -> lmfit.Parameters:
+    start = _start(model, occupancy)
     parameters = lmfit.Parameters()
-    parameters.add("fwhm", start["fwhm"], min=0.02, max=0.8)
-    parameters.add("log10_D_bulk", start["log10_D_bulk"])
-    for number, (case, profile) in enumerate(zip(model.cases, model.profiles, strict=True)):
-        name = f"log10_D_{element(case.foreign)}"
+    shared = {
+        name: {"value": p[0], "min": p[1], "max": p[2]}
+        for name, p in model.family.parameters.items()
+    }
+    if "fwhm" in shared:
+        shared["fwhm"]["value"] = start["fwhm"]
+    if "fwhm_second" in shared:
+        shared["fwhm_second"]["value"] = start["fwhm"]
+    if "rise_0" in shared:  # the Gaussian of the start, at the knots
+        law = activated_diffusivity(gaussian_sed(start["fwhm"]), 1.0,
+                                    model.data[0].case.glass.temperature, occupancy)  # fmt: skip
+        for i, rise in enumerate(np.diff(np.log(law(_KNOTS)))):
+            shared[f"rise_{i}"]["value"] = np.log10(rise)
+    shared["occupancy"] = {"value": occupancy, "min": 0.3, "max": 0.995, "vary": False}
+    shared["temperature"] = {"value": 1.0, "min": 0.9, "max": 1.1, "vary": False}
+    shared["log10_D_bulk"] = {"value": start["log10_D_bulk"]}
+    for name, settings in shared.items():
+        parameters.add(name, **settings)
+    stated = {bulk_diffusivity(d.case) for d in model.data if d.case.conductivity is not None}
+    if stated:  # one value stated in several cases is one measurement
+        spread = errors["conductivity"] / np.log(10) / np.sqrt(len(stated))
+        parameters["log10_D_bulk"].user_data = (float(np.mean(np.log10([*stated]))), spread)
+    for number, data in enumerate(model.data):
+        for name in shared:
+            parameters.add(f"{name}_{number}", expr=name)
+        name = f"log10_D_{element(data.case.foreign)}"
         if name not in parameters:
             parameters.add(name, start[name])
-        for ion, channel in (("native", case.native), ("foreign", case.foreign)):
-            width = 10 * profile.scale_error[channel]
-            parameters.add(f"scale_{number}_{ion}", 1.0, min=1 - width, max=1 + width)
+        # where the charge is stated or recorded its error moves the front like one of the depth
+        given = data.duration is None
+        spread = np.hypot(errors["depth"], errors["current"] if given else 0.0)
         parameters.add(f"depth_{number}", 1.0, min=0.5, max=1.5)
-        if model.currents[number] is not None:
-            parameters.add(f"current_{number}", 1.0, min=0.5, max=1.5)
+        parameters[f"depth_{number}"].user_data = (1.0, spread)
+        parameters.add(f"resolution_{number}", 1.0, min=0.5, max=2.0)
+        parameters[f"resolution_{number}"].set(vary=data.case.resolution is not None)
+        parameters[f"resolution_{number}"].user_data = (1.0, errors["resolution"])
     return parameters
+
+
+# --- the fit --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class LandscapeFit:
+    """Result of :func:`fit_landscape`.
+
+    Attributes
+    ----------
+    fwhm : float
+        Width of the site energy distribution (eV); nan where the family has none.
+    interval : dict of str to (float, float)
+        95 % intervals of ``fwhm`` (eV) and of each fitted diffusivity (m^2/s), from the curvature
+        of the likelihood; wider by sqrt(reduced chi-square) where that is above one.
+    bulk_diffusivity : float
+        D of the native ion in untouched glass (m^2/s).
+    foreign_diffusivity : dict of str to float
+        By element (m^2/s).
+    occupancy : float
+        Occupied share of all sites: assumed, unless it was freed.
+    family : str
+        Of the landscape.
+    chi_square, degrees_of_freedom : float, int
+    evaluations : int
+        Simulations that the fit took.
+    emulator_error : float
+        Distance between the counts expected by the polynomials of the fit and by the resolved
+        simulations at the optimum, in standard deviations of the counting noise, all counts together.
+    cases : tuple of Case
+    profiles : tuple of Profile
+    runs : tuple of Run
+        The resolved simulations at the optimum.
+    expected : tuple of dict of str to ndarray
+        For each case the expected counts a cycle by channel, with the fitted levels, (cycles,).
+    minimum : lmfit.minimizer.MinimizerResult
+        Everything else, correlations included.
+    """
+
+    fwhm: float
+    interval: dict[str, tuple[float, float]]
+    bulk_diffusivity: float
+    foreign_diffusivity: dict[str, float]
+    occupancy: float
+    family: str
+    chi_square: float
+    degrees_of_freedom: int
+    evaluations: int
+    emulator_error: float
+    cases: tuple[Case, ...]
+    profiles: tuple[Profile, ...]
+    runs: tuple[Run, ...]
+    expected: tuple[dict[str, Array], ...]
+    minimum: lmfit.minimizer.MinimizerResult
+    model: _Model = field(repr=False)
+
+    @property
+    def reduced_chi_square(self) -> float:
+        """Near one for a model that describes the data."""
+        return self.chi_square / self.degrees_of_freedom
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Names of the fitted parameters."""
+        return tuple(self.minimum.var_names)
+
+    @property
+    def bayesian_criterion(self) -> float:
+        """BIC: chi-square plus ln(number of data) for each parameter; the lower the better."""
+        return self.chi_square + len(self.free) * np.log(self.minimum.ndata)
+
+    @property
+    def akaike_criterion(self) -> float:
+        """AIC: chi-square plus two for each parameter; the lower the better."""
+        return self.chi_square + 2 * len(self.free)
+
+    def law(self, number: int = 0) -> Law:
+        """D of the native ion against its fraction in one case."""
+        values = self.minimum.params.valuesdict()
+        physical = self.model.physical(number, values)
+        return self.model.law(number, physical, 10 ** physical["log10_D_bulk"])
+
+    def report(self) -> str:
+        """Parameters with their 95 % intervals, a line each."""
+        lines = []
+        if "fwhm" in self.interval:
+            low, high = self.interval["fwhm"]
+            lines.append(
+                f"FWHM of the SED  {self.fwhm * 1e3:.1f} meV  (95 %: {low * 1e3:.1f} to"
+                f" {high * 1e3:.1f} meV)"
+            )
+        lines.append(f"D_bulk           {self.bulk_diffusivity:.4g} m^2/s{self._between('D_bulk')}")
+        for ion, D in self.foreign_diffusivity.items():
+            lines.append(f"D_{ion:<15}{D:.4g} m^2/s{self._between(f'D_{ion}')}")
+        free = self.minimum.params["occupancy"].vary
+        lines.append(
+            f"occupied share   {self.occupancy:.3g} of all sites, {'fitted' if free else 'assumed'}"
+        )
+        lines.append(
+            f"chi-square       {self.chi_square:.0f} for {self.degrees_of_freedom} degrees of"
+            f" freedom ({self.reduced_chi_square:.2f})"
+        )
+        return "\n".join(lines)
+
+    def _between(self, name: str) -> str:
+        if name not in self.interval:
+            return ""
+        low, high = self.interval[name]
+        return f"  (95 %: {low:.4g} to {high:.4g})"
 
 
 def fit_landscape(
@@ -314,14 +793,19 @@ def fit_landscape(
     depth_error: float = 0.01,
     current_error: float = 0.01,
     conductivity_error: float = 0.02,
+    resolution_error: float = 0.1,
+    family: str = "gaussian",
+    parameters: lmfit.Parameters | None = None,
+    largest_chi_square: float = 2.0,
+    progress: bool = False,
 ) -> LandscapeFit:
-    """Fit one Gaussian site energy distribution, and a constant D for each foreign ion.
+    """Fit one site energy distribution, and a constant D for each foreign ion.
 
     Maximises the Poisson likelihood of the counts of all native and foreign channels, and of the
     recorded currents where a voltage is stated, over the width of the distribution, D of each
-    foreign ion, D_bulk, and the scales of each experiment within their errors: of the two signals,
-    of the depth and of the current density. The model is :func:`simulate` on a mesh that follows
-    the front; at the optimum it is repeated with an error estimate.
+    foreign ion, D_bulk, the depth scale and the resolution of each experiment within their errors,
+    the levels of the signals, the drift of the matrix signal, and the gain of the current. The
+    model is :func:`simulate`; at the optimum it is repeated with an error estimate.
 
     Parameters
     ----------
@@ -329,9 +813,17 @@ def fit_landscape(
         From :func:`read_case`. Runs with one foreign ion share its D.
     occupancy : float
         Occupied share of all sites in untouched glass, 0.3 to 0.995.
-    depth_error, current_error, conductivity_error : float
-        Relative standard errors of the crater depth, of the exposed area with the electrometer, and
-        of the bulk conductivity where a case states it, 1e-5 to 0.2.
+    depth_error, current_error, conductivity_error, resolution_error : float
+        Relative standard errors of the crater depth, of the exposed area with the electrometer,
+        of the bulk conductivity where a case states it, 1e-5 to 0.2, and of the depth resolution.
+    family : str
+        Of the landscape: "gaussian", "skewed", "two components", "immobile share", "monotone D".
+    parameters : lmfit.Parameters, optional
+        From :func:`landscape_parameters`, changed at will; stands for all arguments above.
+    largest_chi_square : float
+        A fit with a reduced chi-square above this is refused: its intervals would mean nothing.
+    progress : bool
+        Show a bar of the search.
 
     Returns
     -------
@@ -340,7 +832,8 @@ def fit_landscape(
     Raises
     ------
     FitError
-        If a check of a profile fails, the cases do not fit together, or the fit does not converge.
+        If a check of a profile fails, the cases do not fit together, the fit does not converge, or
+        it does not describe the data.
     SimulationError
         If the model cannot be resolved at the optimum.
     """
@@ -350,6 +843,7 @@ def fit_landscape(
         "depth": require("depth_error", depth_error, 1e-5, 0.2),
         "current": require("current_error", current_error, 1e-5, 0.2),
         "conductivity": require("conductivity_error", conductivity_error, 1e-5, 0.2),
+        "resolution": require("resolution_error", resolution_error, 1e-5, 0.5),
     }
     if not cases or not all(isinstance(case, Case) for case in cases):
         raise ValueError("cases must be one or more results of read_case")
@@ -357,51 +851,136 @@ def fit_landscape(
         raise FitError("the cases have different native ions: they share no landscape")
     if len({case.glass.temperature for case in cases}) > 1:
         raise FitError("the cases have different temperatures: D of an ion is not one number")
-    profiles = tuple(case.profile() for case in cases)
-    for case, profile in zip(cases, profiles, strict=True):
-        failed = [check for check in profile.checks if not check.passed]
+    data = _data(cases, current_error)
+    for case, d in zip(cases, data, strict=True):
+        failed = [check for check in d.profile.checks if not check.passed]
         if failed:
             raise FitError(
                 f"{case.title}: {failed[0].name} = {failed[0].value:.3g}, allowed"
                 f" {failed[0].low:.3g} to {failed[0].high:.3g}: {failed[0].message}"
             )
-    model = _Model(cases, profiles, occupancy, errors)
-    parameters = _parameters(model, _start(model))
-    steps = [
-        _STEP["fwhm"]
-        if name == "fwhm"
-        else abs(_STEP["log10_D" if name.startswith("log10") else "scale"] / p.value)
-        for name, p in parameters.items()
-    ]
-    minimum = lmfit.minimize(
-        model.residuals,
-        parameters,
-        method="least_squares",
-        jac="3-point",
-        diff_step=steps,
-        x_scale="jac",
-        ftol=1e-6,
-        xtol=1e-6,
+    model = _Model(data, _family(family))
+    if parameters is None:
+        parameters = _parameters(model, occupancy, errors)
+    minimum = _search(model, parameters, progress)
+    return _result(model, minimum, cases, largest_chi_square)
+
+
+def _minimise(model: _Model, parameters: lmfit.Parameters) -> lmfit.minimizer.MinimizerResult:
+    return lmfit.Minimizer(model.residuals, parameters, scale_covar=False).minimize(
+        method="least_squares", x_scale="jac", ftol=1e-7, xtol=1e-7
     )
-    if not minimum.success or minimum.covar is None:
-        raise FitError(f"the fit did not converge: {minimum.message}")
-    best = minimum.params
-    values = best.valuesdict()
-    runs = tuple(model.resolved(number, values) for number in range(len(cases)))
-    widening = 1.96 * max(1.0, np.sqrt(minimum.redchi))
-    # lmfit scales its errors with the reduced chi-square; ours are those of counting
-    stderr = {name: p.stderr / np.sqrt(minimum.redchi) for name, p in best.items()}
-    fwhm = values["fwhm"]
-    interval = {
-        "fwhm": (fwhm - widening * stderr["fwhm"], fwhm + widening * stderr["fwhm"]),
-    }
-    for name in best:
-        if name.startswith("log10_"):
-            half = widening * stderr[name]
-            interval[name.removeprefix("log10_")] = (
-                10 ** (values[name] - half),
-                10 ** (values[name] + half),
+
+
+def _search(
+    model: _Model, parameters: lmfit.Parameters, progress: bool = False
+) -> lmfit.minimizer.MinimizerResult:
+    """Build a design, minimise inside it, move it there, until it stays; then narrow it."""
+    first = {name: p[3] for name, p in model.family.parameters.items()}
+    first |= {name: steps[0] for name, steps in _STEPS.items()}
+    first |= {"occupancy": 0.02, "temperature": 0.01}
+    if "fwhm" in parameters:
+        first["fwhm"] *= parameters["fwhm"].value
+    least = {name: width / 4 for name, width in first.items()}
+    least |= {name: steps[1] for name, steps in _STEPS.items()}
+    widths, minimum, narrowed = first, None, False
+    with tqdm(total=8, desc="fit", disable=not progress) as bar:
+        for _ in range(16):
+            model.build(parameters, widths)
+            minimum = _minimise(model, _confined(parameters, widths))
+            if not minimum.success or minimum.covar is None:
+                raise FitError(f"the fit did not converge: {minimum.message}")
+            for name in parameters:
+                if parameters[name].vary:
+                    parameters[name].value = minimum.params[name].value
+            values = parameters.valuesdict()
+            moved = max(
+                np.abs(
+                    emulator.scaled(
+                        model.physical(number, values) | {"log_charge": emulator.centre[-1]}
+                    )
+                ).max()
+                for number, emulator in enumerate(model.emulators)
             )
+            bar.update()
+            if moved < 1 and narrowed:
+                bar.update(bar.total - bar.n)
+                break
+            if moved < 1:
+                narrowed = True
+                error = {name: minimum.params[name].stderr for name in minimum.var_names}
+                foreign = [s for name, s in error.items() if name.startswith("log10_D_")]
+                error["log_ratio"] = max(foreign, default=0.0)
+                widths = {
+                    name: float(np.clip(2 * error.get(name, 0.0), least[name], width))
+                    for name, width in first.items()
+                }
+        else:
+            raise FitError("the fit did not converge: its optimum moved on for sixteen rounds")
+    for name in minimum.var_names:  # the bounds of the search are not those of the user
+        minimum.params[name].set(min=parameters[name].min, max=parameters[name].max)
+    return minimum
+
+
+def _confined(parameters: lmfit.Parameters, widths: Mapping[str, float]) -> lmfit.Parameters:
+    """Bounds inside which the design is believed."""
+    inside = parameters.copy()
+    for name, p in inside.items():
+        if not p.vary:
+            continue
+        if name == "log10_D_bulk":
+            reach = 1.2 * widths["log_charge"]
+        elif name.startswith("log10_D_"):
+            reach = _REACH * widths["log_ratio"]
+        else:
+            stem = name.rpartition("_")[0]
+            width = widths.get(name, widths.get(stem))
+            if width is None:
+                continue
+            reach = _REACH * width
+        p.set(min=max(p.min, p.value - reach), max=min(p.max, p.value + reach))
+    return inside
+
+
+def _result(model, minimum, cases, largest_chi_square) -> LandscapeFit:
+    values = minimum.params.valuesdict()
+    solved = sum(5 + (d.current is not None) for d in model.data)
+    freedom = int(minimum.nfree) - solved
+    reduced = minimum.chisqr / freedom
+    if reduced > largest_chi_square:
+        raise FitError(
+            f"the model does not describe the data: reduced chi-square {reduced:.2f}, allowed"
+            f" {largest_chi_square:g}; look at the residuals with largest_chi_square=inf"
+        )
+    runs = tuple(model.resolved(number, values) for number in range(len(cases)))
+    expected, distance = [], 0.0
+    for number, (data, run) in enumerate(zip(model.data, runs, strict=True)):
+        case, profile = data.case, data.profile
+        native, foreign = element(case.native), element(case.foreign)
+        state = run.x, run.fraction[native], run.fraction[foreign]
+        fractions = model.fractions(number, values, state)
+        levels = data.levels(fractions)
+        by_emulator = data.levels(model.fractions(number, values, model.state(number, values)))
+        counts = {}
+        for ion in (case.native, case.foreign):
+            distance += np.sum((levels[ion] - by_emulator[ion]) ** 2 / by_emulator[ion])
+            counts[ion] = profile.background[ion] + profile.scale[ion] * fractions[ion]
+            counts[ion][profile.used] = levels[ion]
+        expected.append(counts)
+    widening = 1.96 * max(1.0, np.sqrt(reduced))
+    interval = {}
+    for name in minimum.var_names:
+        p = minimum.params[name]
+        low, high = p.value - widening * p.stderr, p.value + widening * p.stderr
+        if name.startswith("log10_"):
+            interval[name.removeprefix("log10_")] = (10**low, 10**high)
+        elif name == "fwhm" or not name.startswith(("depth_", "resolution_")):
+            interval[name] = (low, high)
+    physical = model.physical(0, values)
+    try:
+        fwhm = full_width(model.law(0, physical, 1e-18).sed)
+    except (AttributeError, ValueError):  # no distribution, or not down to its half
+        fwhm = float("nan")
     return LandscapeFit(
         fwhm=fwhm,
         interval=interval,
@@ -410,12 +989,16 @@ def fit_landscape(
             element(case.foreign): 10 ** values[f"log10_D_{element(case.foreign)}"]
             for case in cases
         },
-        occupancy=occupancy,
+        occupancy=values["occupancy"],
+        family=model.family.name,
         chi_square=float(minimum.chisqr),
-        degrees_of_freedom=int(minimum.nfree),
+        degrees_of_freedom=freedom,
         evaluations=model.evaluations,
-        cases=cases,
-        profiles=profiles,
+        emulator_error=float(np.sqrt(distance)),
+        cases=tuple(cases),
+        profiles=tuple(d.profile for d in model.data),
         runs=runs,
+        expected=tuple(expected),
         minimum=minimum,
+        model=model,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.polynomial import Polynomial
+from numpy.polynomial.legendre import legvander
 from numpy.typing import ArrayLike, NDArray
 from scipy.constants import e
 
@@ -59,6 +60,9 @@ class Profile:
         Relative standard error of the scale, the same for all depths.
     background : dict of str to float
         Counts per cycle.
+    drift : ndarray, shape (n, 3)
+        Relative changes of ``scale`` with depth, linear to cubic, that the counting noise of the
+        matrix signal leaves open: each with an independent coefficient of variance one.
     used : ndarray of bool, shape (n,)
         False in the surface transient.
     checks : tuple of Check
@@ -73,6 +77,7 @@ class Profile:
     scale: dict[str, Array]
     scale_error: dict[str, float]
     background: dict[str, float]
+    drift: Array
     used: NDArray[np.bool_]
     checks: tuple[Check, ...]
 
@@ -125,6 +130,18 @@ def steady_reference(matrix: ArrayLike, used: ArrayLike | None = None) -> tuple[
     kept = max(0.0, 1 - matrix[used].mean() / max(square, 1e-300))
     reference = np.maximum(smooth + kept * (matrix - smooth), floor)
     return reference, kept * np.sqrt(matrix + 1) / reference
+
+
+def reference_drift(matrix: ArrayLike, used: ArrayLike) -> Array:
+    """How far the cubic of `steady_reference` may be off: three relative changes, shape (n, 3).
+
+    Times independent coefficients of mean zero and variance one they scatter as the cubic does by
+    counting noise; its mean is left out, for the levels of the signals are fitted anyway.
+    """
+    matrix, used = np.asarray(matrix, dtype=float), np.asarray(used, dtype=bool)
+    basis = legvander(np.linspace(-1, 1, matrix.size), 3)
+    covariance = np.linalg.inv(basis[used].T @ basis[used]) / matrix[used].mean()
+    return basis[:, 1:] @ np.linalg.cholesky(covariance[1:, 1:])
 
 
 def front_cycle(native: ArrayLike) -> int:
@@ -299,6 +316,7 @@ def normalise(
         scale=scale,
         scale_error={native: float(native_error), foreign: float(foreign_error)},
         background={ion: level[ion] for ion in scale},
+        drift=reference_drift(counts[matrix], used),
         used=used,
         checks=tuple(checks),
     )
