@@ -246,7 +246,7 @@ class _Data:
             weight.append(spread**-2)
             offset.append(background + shape[:, 0])
         X, m, w, start = map(np.concatenate, (parts, counts, weight, offset))
-        prior = np.diag([1e-8, 1e-8, 1.0, 1.0, 1.0])
+        prior = np.diag([400.0, 400.0, 1.0, 1.0, 1.0])  # levels are known to 5 % before the fit
         a = np.zeros(5)
         for _ in range(3):
             expected = np.maximum(start + X @ a, 1e-3)
@@ -457,8 +457,8 @@ class _Model:
             at = physical | dict(zip(moving, centre + row * steps, strict=True))
             run = self.run(number, at, float(np.exp(at["log_charge"])))
             if xi is None:
-                xi = run.x / _front(run)
-                xi = xi[xi * _front(run) < 2 * data.profile.edges[-1]]
+                x = run.x[run.x < 2 * data.profile.edges[-1]]
+                xi = np.union1d(x, (x[1:] + x[:-1]) / 2) / _front(run)
             rows.append(_outputs(run, xi))
         table = np.array([_Emulator.features(row) for row in design])
         coefficients = np.linalg.solve(table, np.array(rows))
@@ -471,6 +471,21 @@ class _Model:
         run = other.run(0, physical, None)
         self.evaluations += 1
         return float(run.charge[-1])
+
+    def anchor(self, values: Mapping[str, float], runs: Sequence[Run]) -> None:
+        """Shift the polynomials so that they meet resolved runs at ``values``."""
+        for number, run in enumerate(runs):
+            emulator = self.emulators[number]
+            physical = self.physical(number, values) | {"log_charge": np.log(run.charge[-1])}
+            miss = _outputs(run, emulator.xi) - emulator.features(
+                emulator.scaled(physical)
+            ) @ emulator.coefficients
+            if isinstance(self.data[number].case.drive, Voltage):
+                scale = values[f"log10_D_bulk_{number}"] * np.log(10)
+                scale -= np.log(self.reference[number])
+                miss[-2 * _TRACE.size : -_TRACE.size] += scale
+                miss[-_TRACE.size :] -= scale
+            emulator.coefficients[0] += miss
 
     def state(self, number: int, values: Mapping[str, float]):
         """What the emulator says of one case: x, fractions, time, current density."""
@@ -490,10 +505,8 @@ class _Model:
             value = emulator.features(z) @ end
             slope = (emulator.features(up) @ end - value) / 1e-4
             z[-1] += np.clip((goal - value) / slope, -3, 3)
-        x, native, foreign, time, density = emulator(
-            physical | {"log_charge": centre + z[-1] * step}
-        )
-        return x, native, foreign, time / scale, density * scale
+        *profile, time, density = emulator(physical | {"log_charge": centre + z[-1] * step})
+        return *profile, time / scale, density * scale
 
     def fractions(self, number: int, values: Mapping[str, float], state) -> dict[str, Array]:
         """Fractions as the instrument sees them, all cycles."""
@@ -505,11 +518,8 @@ class _Model:
             resolution = Resolution(
                 f * resolution.sigma, f * resolution.decay_up, f * resolution.decay_down
             )
-        x, native, foreign = state[:3]
-        return {
-            data.case.native: blur(x, native, edges, resolution),
-            data.case.foreign: blur(x, foreign, edges, resolution),
-        }
+        seen = blur(state[0], state[1:3], edges, resolution)
+        return dict(zip((data.case.native, data.case.foreign), seen, strict=True))
 
     def blocks(self, values: Mapping[str, float]) -> dict[tuple[int, str], Array]:
         """Residuals by case and kind: native, foreign, current, drift."""
@@ -529,10 +539,11 @@ class _Model:
     def _current(data: _Data, state) -> Array:
         """Residuals of the record, with the gain of electrometer and area that fits best."""
         time, current, noise = data.current
-        at = np.append(0.0, state[3])
-        inverse = 1 / state[4]
-        first = inverse[0] - (inverse[1] - inverse[0]) * _TRACE[0] / (_TRACE[1] - _TRACE[0])
-        model = PchipInterpolator(at, np.append(first, inverse))(np.minimum(time, at[-1]))
+        # a front that moves in series with the bulk makes 1/j^2 straight in time
+        at, square = state[3], state[4] ** -2
+        first = square[0] - at[0] * (square[1] - square[0]) / (at[1] - at[0])
+        first = max(first, square[0] / 2)
+        model = np.sqrt(np.interp(time, np.append(0.0, at), np.append(first, square)))
         ratio = current * model
         prior = (noise / data.current_error) ** 2
         gain = (ratio.sum() + prior) / (ratio.size + prior)
@@ -586,6 +597,12 @@ def _start(model: _Model, occupancy: float) -> dict[str, float]:
                 for ion in seen:
                     counts, spread, *_ = data.rows[ion]
                     square += np.sum((poisson_residuals(counts, expected[ion]) / spread) ** 2)
+                if data.duration is not None:
+                    time, density = np.exp(_outputs(run, np.ones(1))[3:]).reshape(2, -1)
+                    square += (np.log(time[-1] / data.duration) / 0.02) ** 2
+                    if data.current is not None:
+                        state = None, None, None, time, density
+                        square += np.sum(gaussian._current(data, state) ** 2)
         except (SimulationError, FitError, ValueError) as error:
             reason = error
             continue
@@ -868,7 +885,7 @@ def fit_landscape(
 
 def _minimise(model: _Model, parameters: lmfit.Parameters) -> lmfit.minimizer.MinimizerResult:
     return lmfit.Minimizer(model.residuals, parameters, scale_covar=False).minimize(
-        method="least_squares", x_scale="jac", ftol=1e-7, xtol=1e-7
+        method="least_squares", x_scale="jac", ftol=1e-7, xtol=1e-7, tr_solver="lsmr"
     )
 
 
@@ -888,8 +905,6 @@ def _search(
         for _ in range(16):
             model.build(parameters, widths)
             minimum = _minimise(model, _confined(parameters, widths))
-            if not minimum.success or minimum.covar is None:
-                raise FitError(f"the fit did not converge: {minimum.message}")
             for name in parameters:
                 if parameters[name].vary:
                     parameters[name].value = minimum.params[name].value
@@ -908,7 +923,7 @@ def _search(
                 break
             if moved < 1:
                 narrowed = True
-                error = {name: minimum.params[name].stderr for name in minimum.var_names}
+                error = _errors(model, minimum.params)
                 foreign = [s for name, s in error.items() if name.startswith("log10_D_")]
                 error["log_ratio"] = max(foreign, default=0.0)
                 widths = {
@@ -917,9 +932,41 @@ def _search(
                 }
         else:
             raise FitError("the fit did not converge: its optimum moved on for sixteen rounds")
+    values = minimum.params.valuesdict()
+    model.anchor(values, [model.resolved(n, values) for n in range(len(model.data))])
+    minimum = _minimise(model, _confined(minimum.params, widths))
+    if not minimum.success:
+        raise FitError(f"the fit did not converge: {minimum.message}")
     for name in minimum.var_names:  # the bounds of the search are not those of the user
         minimum.params[name].set(min=parameters[name].min, max=parameters[name].max)
+    for name, error in _errors(model, minimum.params).items():
+        minimum.params[name].stderr = error
     return minimum
+
+
+def _jacobian(model: _Model, parameters: lmfit.Parameters) -> Array:
+    """Derivatives of the residuals, (rows, free parameters), by central differences."""
+    trial, columns = parameters.copy(), []
+    for p in parameters.values():
+        if not p.vary:
+            continue
+        step = 1e-5 * max(abs(p.value), 0.1)
+        ends = np.clip([p.value - step, p.value + step], p.min, p.max)
+        found = []
+        for end in ends:
+            trial[p.name].value = end
+            found.append(model.residuals(trial))
+        trial[p.name].value = p.value
+        columns.append((found[1] - found[0]) / np.diff(ends))
+    return np.column_stack(columns)
+
+
+def _errors(model: _Model, parameters: lmfit.Parameters) -> dict[str, float]:
+    """Standard errors by name, from the curvature of the likelihood."""
+    jacobian = _jacobian(model, parameters)
+    variance = np.diag(np.linalg.pinv(jacobian.T @ jacobian, hermitian=True))
+    free = [name for name, p in parameters.items() if p.vary]
+    return dict(zip(free, np.sqrt(np.maximum(variance, 0)).tolist(), strict=True))
 
 
 def _confined(parameters: lmfit.Parameters, widths: Mapping[str, float]) -> lmfit.Parameters:

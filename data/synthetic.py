@@ -162,7 +162,7 @@ def write(folder, name, truth, solution, rng):
     readings = np.interp(when, time, current) * AREA * off["current"]
     readings *= 1 + READING * rng.standard_normal(when.size)
     lines = ["time / s, current / A"]
-    lines += [f"{t:.6e}, {i:.6e}" for t, i in zip(when, readings, strict=True)]
+    lines += [f"{t:.10e}, {i:.6e}" for t, i in zip(when, readings, strict=True)]
     (folder / f"{name}_current.csv").write_text("\n".join(lines) + "\n")
     return off
 
@@ -182,10 +182,10 @@ ion_density = {DENSITY}
 permittivity = 8.0
 temperature = {truth.temperature}
 area = {AREA}
-conductivity = {conductivity}
+conductivity = {float(conductivity)!r}
 [run]
 voltage = {truth.voltage}
-duration = {time * (1 - 1e-9)!r}
+duration = {float(time) * (1 - 1e-8)!r}
 [sims]
 crater_depth = {CYCLES * SLICE * off["depth"]}
 resolution = {truth.resolution}
