@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 
 from .cases import element
 from .landscape import fermi_level, gaussian_sed
-from .resolution import blur
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,7 +44,7 @@ def plot_profile(ax: Axes, profile: Profile, depth: float = 160e-9) -> Axes:
     """Measured fractions with their counting errors against depth, down to ``depth`` (m)."""
     for ion, marker in ((profile.native, "o"), (profile.foreign, "s")):
         ax.errorbar(
-            profile.depth * 1e9,
+            (profile.depth + profile.lag[ion]) * 1e9,
             profile.fraction[ion],
             profile.sigma[ion],
             fmt=marker,
@@ -64,11 +63,11 @@ def plot_profile(ax: Axes, profile: Profile, depth: float = 160e-9) -> Axes:
 
 def plot_fit(ax: Axes, fit: LandscapeFit, number: int, depth: float = 160e-9) -> Axes:
     """One measured profile of a fit, and the simulation as the instrument would see it."""
-    case, profile, run = fit.cases[number], fit.profiles[number], fit.runs[number]
+    profile = fit.profiles[number]
     plot_profile(ax, profile, depth)
-    for ion in (profile.native, profile.foreign):
-        seen = blur(run.x, run.fraction[element(ion)], profile.edges, case.resolution)
-        ax.plot(profile.depth * 1e9, seen, "k-", lw=1.2)
+    for ion, expected in fit.expected[number].items():
+        seen = (expected - profile.background[ion]) / profile.scale[ion]
+        ax.plot((profile.depth + profile.lag[ion]) * 1e9, seen, "k-", lw=1.2)
     return ax
 
 

@@ -148,7 +148,12 @@ def expected_counts(
     ``depth_scale`` is the true over the stated crater depth.
     """
     return {
-        ion: blur(run.x, run.fraction[element(ion)], depth_scale * profile.edges, case.resolution)
+        ion: blur(
+            run.x,
+            run.fraction[element(ion)],
+            depth_scale * (profile.edges + profile.lag[ion]),
+            case.resolution,
+        )
         * profile.scale[ion]
         + profile.background[ion]
         for ion in (case.native, case.foreign)
@@ -518,8 +523,13 @@ class _Model:
             resolution = Resolution(
                 f * resolution.sigma, f * resolution.decay_up, f * resolution.decay_down
             )
-        seen = blur(state[0], state[1:3], edges, resolution)
-        return dict(zip((data.case.native, data.case.foreign), seen, strict=True))
+        ions, lag = (data.case.native, data.case.foreign), data.profile.lag
+        if not any(lag.values()):
+            return dict(zip(ions, blur(state[0], state[1:3], edges, resolution), strict=True))
+        return {
+            ion: blur(state[0], f, edges + lag[ion], resolution)
+            for ion, f in zip(ions, state[1:3], strict=True)
+        }
 
     def blocks(self, values: Mapping[str, float]) -> dict[tuple[int, str], Array]:
         """Residuals by case and kind: native, foreign, current, drift."""
@@ -589,8 +599,8 @@ def _start(model: _Model, occupancy: float) -> dict[str, float]:
                 )
                 seen = data.case.native, data.case.foreign
                 fraction = {
-                    ion: blur(run.x, run.fraction[element(ion)], data.profile.edges,
-                              data.case.resolution)
+                    ion: blur(run.x, run.fraction[element(ion)],
+                              data.profile.edges + data.profile.lag[ion], data.case.resolution)
                     for ion in seen
                 }  # fmt: skip
                 expected = data.levels(fraction)

@@ -49,6 +49,8 @@ class Profile:
     native, foreign : str
     edges : ndarray, shape (n + 1,)
         Depths (m) where the cycles begin and end; ``depth`` (n,) are their middles.
+    lag : dict of str to float
+        How much deeper (m) the slice of an ion lies, where species are counted in turn.
     fraction, sigma : dict of str to ndarray, shape (n,)
         Share of the ion of all mobile ions in the bulk, and its counting error: Poisson with
         variance counts + 1 (the posterior of a flat prior: not zero at zero counts).
@@ -71,6 +73,7 @@ class Profile:
     native: str
     foreign: str
     edges: Array
+    lag: dict[str, float]
     fraction: dict[str, Array]
     sigma: dict[str, Array]
     counts: dict[str, Array]
@@ -244,7 +247,7 @@ def normalise(
         raise ValueError(f"background names {sorted(background)}; allowed are {ions}")
     level = {ion: require(f"background of {ion}", background.get(ion, 0.0), 0, 1e9) for ion in ions}
 
-    time, raw = recording.cycles(*ions)
+    time, raw, lags = recording.cycles(*ions)
     cycle = np.arange(time.size - 1)
     if cycle.size < 20:
         raise SimsError(f"{recording.path}: {cycle.size} common cycles, at least 20 are needed")
@@ -286,30 +289,31 @@ def normalise(
         spread += (native_error * (reference * y)[zone].sum()) ** 2
         foreign_error = np.sqrt(1 / counts[foreign][zone].sum() + spread / replaced**2)
 
-    steady = [raw[native][bulk]]
-    if recording.unit == "counts":  # else these are interpolated: they scatter less
-        steady.append(raw[matrix][used])
+    steady = [raw[native][bulk], raw[matrix][used]]
     place = float(edges[front] / edges[-1])
     where = "depth, as a share of the profile, where the native ion falls below half"
     span = float(reference[used].max() / reference[used].min())
     checks = [
+        _swap_check(net, reference, used),
         _bulk_check(fraction[native][bulk]),
         Check("front inside the profile", place, 1e-3, 0.9, where),
         _mass_check(fraction, sigma, used),
         _matrix_check(net[matrix], y, used),
         Check("beam steady", span, 1.0, 2.0, "largest over smallest matrix signal"),
         _saturation_check(raw, pulses, steady),
+        _dead_time_check(recording, ions, pulses),
     ]
     if charge is not None:
         # in the transient the fraction is taken from the first ten cycles after it
         filled = np.where(used, fraction[foreign], fraction[foreign][used][:10].mean())
         found = exchanged_charge(edges, filled, ion_density) / charge
         text = "charge of the foreign ions found over the charge passed"
-        checks.append(Check("charge balance", found, 0.9, 1.1, text))
+        checks.append(Check("charge balance", found, 0.94, 1.06, text))
     return Profile(
         native=native,
         foreign=foreign,
         edges=edges,
+        lag={ion: lags[ion] * float(edges[-1] / time[-1]) for ion in scale},
         fraction=fraction,
         sigma=sigma,
         counts={ion: counts[ion] for ion in scale},
@@ -344,6 +348,28 @@ def _arrived(
 
 
 # --- the checks -----------------------------------------------------------------------------
+
+
+def _swap_check(net: dict[str, Array], reference: Array, used: Array) -> Check:
+    """The native ion is the one that fills the deep glass; the foreign one came from the beam."""
+    native, foreign, _ = net
+    quarter = np.flatnonzero(used).size // 4
+
+    def share_deep(ion: str) -> float:
+        signal = (net[ion] / reference)[used]
+        ends = max(signal[-quarter:].mean(), 0.0), max(signal[:quarter].mean(), 0.0)
+        return ends[0] / max(sum(ends), 1e-300)
+
+    value = share_deep(native) - share_deep(foreign)
+    text = "deep minus shallow: share of native signal in the deep quarter less that of foreign"
+    return Check("ions not swapped", float(value), 0.0, 1.0, text)
+
+
+def _dead_time_check(recording: Recording, ions: tuple[str, ...], pulses: float | None) -> Check:
+    """Raw counts of a time-of-flight instrument need their pulses."""
+    raw = sum(recording.dead_time_corrected[ion] is False for ion in ions)
+    text = "channels of raw counts whose dead time is not corrected: give the pulses a cycle"
+    return Check("dead time corrected", float(raw if pulses is None else 0), 0.0, 0.0, text)
 
 
 def _bulk_check(native: Array) -> Check:

@@ -216,7 +216,7 @@ def triple(folder, seed, fwhm=None):
             occupancy=0.9,
             D_bulk=D_bulk,
             D_foreign=foreign_diffusivity(fwhm, temperature, 0.9, D_bulk, level),
-            voltage=float(rng.choice([10.0, 15.0, 20.0])) * (5 if fwhm < 0.15 else 1),
+            voltage=float(rng.choice([10.0, 15.0, 20.0])) * (10 if fwhm < 0.1 else 5 if fwhm < 0.15 else 1),
             resolution=rng.uniform(2e-9, 3e-9),
             charge_depth=rng.uniform(80e-9, 110e-9),
         )
