@@ -51,7 +51,7 @@ _SCAN = (0.06, 0.09, 0.13, 0.18, 0.25, 0.34, 0.46)  # eV, widths tried for a sta
 # Half-widths of the first design, and of the narrowest: large against the noise of the solver.
 _STEPS = {"log_ratio": (0.08, 0.015), "log_charge": (0.03, 0.01), "log10_D_bulk": (0.05, 0.02)}
 _REACH = 2.5  # how many half-widths beyond its centre a design is believed
-_TRACE = np.linspace(0.0, 1.0, 41)[1:] ** 1.5  # shares of the charge at which the time is kept
+_TRACE = np.linspace(0.0, 1.0, 41) ** 1.5  # shares of the charge at which time and current are kept
 
 
 class FitError(ValueError):
@@ -357,7 +357,7 @@ def _outputs(run: Run, xi: Array) -> Array:
             PchipInterpolator(run.x, native)(x),
             PchipInterpolator(run.x, beam)(x),
             [np.log(depth)],
-            np.log(np.maximum(time, 1e-300)),
+            np.log(np.maximum(time, 1e-6 * time[-1])),
             -np.log(resistance),
         ]
     )
@@ -550,10 +550,7 @@ class _Model:
         """Residuals of the record, with the gain of electrometer and area that fits best."""
         time, current, noise = data.current
         # a front that moves in series with the bulk makes 1/j^2 straight in time
-        at, square = state[3], state[4] ** -2
-        first = square[0] - at[0] * (square[1] - square[0]) / (at[1] - at[0])
-        first = max(first, square[0] / 2)
-        model = np.sqrt(np.interp(time, np.append(0.0, at), np.append(first, square)))
+        model = np.sqrt(np.interp(time, state[3], state[4] ** -2))
         ratio = current * model
         prior = (noise / data.current_error) ** 2
         gain = (ratio.sum() + prior) / (ratio.size + prior)
