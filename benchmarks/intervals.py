@@ -1,9 +1,9 @@
 """Do the 95 % intervals hold the truth? A study on triples that share no code with the analysis.
 
 ``data/synthetic.py`` makes triples of experiments with widths from 80 to 350 meV, with a solver,
-a landscape, a blur and errors of its own; `fit_landscape` fits each. Printed: how many intervals of
-the width, and of the diffusivities, hold the truth, the errors of the width, and the runs and seconds
-of a fit.
+a landscape, a blur and errors of its own; `fit_landscape` fits each. Printed: how many intervals
+of the width, and of the diffusivities, hold the truth, the errors of the width, and the runs and
+seconds of a fit.
 
     python benchmarks/intervals.py [number of triples, 40]
 """

@@ -16,7 +16,13 @@ from .fronts import (
     front,
     potentiostatic_depth,
 )
-from .inference import FitError, LandscapeFit, expected_counts, fit_landscape
+from .inference import (
+    FitError,
+    LandscapeFit,
+    expected_counts,
+    fit_landscape,
+    landscape_parameters,
+)
 from .landscape import (
     activated_diffusivity,
     activation_energy,
@@ -53,6 +59,7 @@ from .onsager import (
 )
 from .resolution import blur, dowsett_resolution, gaussian_resolution
 from .sims import Profile, normalise
+from .uncertainty import Posterior, bootstrap, information, likelihood_profile, sample_posterior
 
 __version__ = "0.1.0"
 
@@ -67,6 +74,7 @@ __all__ = [
     "Glass",
     "LandscapeFit",
     "LatticeWalk",
+    "Posterior",
     "Profile",
     "Recording",
     "Run",
@@ -76,6 +84,7 @@ __all__ = [
     "activated_diffusivity",
     "activation_energy",
     "blur",
+    "bootstrap",
     "check_admissible",
     "conductivity",
     "diffusivities",
@@ -92,7 +101,10 @@ __all__ = [
     "gaussian_resolution",
     "gaussian_sed",
     "haven_ratio",
+    "information",
     "interdiffusivity",
+    "landscape_parameters",
+    "likelihood_profile",
     "normalise",
     "onsager_from_diffusivities",
     "onsager_matrix",
@@ -100,6 +112,7 @@ __all__ = [
     "potentiostatic_depth",
     "read_case",
     "read_sims",
+    "sample_posterior",
     "sed_from_diffusivity",
     "simulate",
     "skewed_sed",

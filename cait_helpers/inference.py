@@ -14,26 +14,21 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-import emcee
 import lmfit
 import numpy as np
 from numpy.typing import NDArray
 from scipy.constants import e, k
 from scipy.interpolate import PchipInterpolator
-from scipy.optimize import brentq
 from scipy.special import xlogy
-from scipy.stats import chi2 as chi_square_law
 from tqdm import tqdm
 
 from .cases import Case, element
 from .checks import require
 from .fronts import foreign_diffusivity_from_plateau
 from .landscape import (
-    BOLTZMANN,
     Law,
     activated_diffusivity,
     gaussian_sed,
-    sed_from_diffusivity,
     skewed_sed,
     tabulated_diffusivity,
     two_component_sed,
@@ -218,6 +213,7 @@ class _Data:
     current: tuple[Array, Array, float] | None
     duration: float | None
     current_error: float
+    excess: dict[str, Array] | None = None
 
     @cached_property
     def rows(self) -> dict[str, tuple[Array, Array, Array, Array]]:
@@ -231,6 +227,8 @@ class _Data:
             counts, scale = profile.counts[ion][used], profile.scale[ion][used]
             # Where dead time was corrected, counts scatter more than Poisson's law.
             spread = profile.sigma[ion][used] * scale / np.sqrt(counts + 1)
+            if self.excess is not None:  # counts that were drawn anew
+                spread = self.excess[ion]
             level = scale[:, None] * np.column_stack([np.ones(scale.size), profile.drift[used]])
             background = np.full(scale.size, profile.background[ion])
             found[ion] = counts, np.maximum(spread, 1.0), background, level
@@ -256,7 +254,8 @@ class _Data:
         for _ in range(3):
             expected = np.maximum(start + X @ a, 1e-3)
             now = w / expected
-            a = a + np.linalg.solve((X.T * now) @ X + prior, X.T @ (now * (m - expected)) - prior @ a)
+            slope = X.T @ (now * (m - expected)) - prior @ a
+            a = a + np.linalg.solve((X.T * now) @ X + prior, slope)
         expected = np.maximum(start + X @ a, 1e-9)
         half = self.rows[self.case.native][0].size
         return {
@@ -264,6 +263,21 @@ class _Data:
             self.case.foreign: expected[half:],
             "drift": a[2:],
         }
+
+    def record(self, state) -> Array:
+        """Current density (A/m^2) at the times of the record.
+
+        A front that moves in series with the bulk makes 1/j^2 straight in time.
+        """
+        return np.interp(self.current[0], state[3], state[4] ** -2) ** -0.5
+
+    def current_residuals(self, state) -> Array:
+        """Residuals of the record, with the gain of electrometer and area that fits best."""
+        _, current, noise = self.current
+        ratio = current / self.record(state)
+        prior = (noise / self.current_error) ** 2
+        gain = (ratio.sum() + prior) / (ratio.size + prior)
+        return np.append((ratio - gain) / noise, (gain - 1) / self.current_error)
 
 
 def _data(cases: Sequence[Case], current_error: float) -> tuple[_Data, ...]:
@@ -542,19 +556,8 @@ class _Model:
                 found[number, kind] = poisson_residuals(counts, expected[ion]) / spread
             found[number, "drift"] = expected["drift"]
             if data.current is not None:
-                found[number, "current"] = self._current(data, state)
+                found[number, "current"] = data.current_residuals(state)
         return found
-
-    @staticmethod
-    def _current(data: _Data, state) -> Array:
-        """Residuals of the record, with the gain of electrometer and area that fits best."""
-        time, current, noise = data.current
-        # a front that moves in series with the bulk makes 1/j^2 straight in time
-        model = np.sqrt(np.interp(time, state[3], state[4] ** -2))
-        ratio = current * model
-        prior = (noise / data.current_error) ** 2
-        gain = (ratio.sum() + prior) / (ratio.size + prior)
-        return np.append((ratio - gain) / noise, (gain - 1) / data.current_error)
 
     def residuals(self, parameters: lmfit.Parameters) -> Array:
         values = parameters.valuesdict()
@@ -609,7 +612,7 @@ def _start(model: _Model, occupancy: float) -> dict[str, float]:
                     square += (np.log(time[-1] / data.duration) / 0.02) ** 2
                     if data.current is not None:
                         state = None, None, None, time, density
-                        square += np.sum(gaussian._current(data, state) ** 2)
+                        square += np.sum(data.current_residuals(state) ** 2)
         except (SimulationError, FitError, ValueError) as error:
             reason = error
             continue
@@ -728,7 +731,7 @@ class LandscapeFit:
         Simulations that the fit took.
     emulator_error : float
         Distance between the counts expected by the polynomials of the fit and by the resolved
-        simulations at the optimum, in standard deviations of the counting noise, all counts together.
+        simulations at the optimum, in standard deviations of counting, all counts together.
     cases : tuple of Case
     profiles : tuple of Profile
     runs : tuple of Run
@@ -951,7 +954,7 @@ def _search(
     return minimum
 
 
-def _jacobian(model: _Model, parameters: lmfit.Parameters) -> Array:
+def jacobian(model: _Model, parameters: lmfit.Parameters) -> Array:
     """Derivatives of the residuals, (rows, free parameters), by central differences."""
     trial, columns = parameters.copy(), []
     for p in parameters.values():
@@ -970,8 +973,8 @@ def _jacobian(model: _Model, parameters: lmfit.Parameters) -> Array:
 
 def _errors(model: _Model, parameters: lmfit.Parameters) -> dict[str, float]:
     """Standard errors by name, from the curvature of the likelihood."""
-    jacobian = _jacobian(model, parameters)
-    variance = np.diag(np.linalg.pinv(jacobian.T @ jacobian, hermitian=True))
+    rows = jacobian(model, parameters)
+    variance = np.diag(np.linalg.pinv(rows.T @ rows, hermitian=True))
     free = [name for name, p in parameters.items() if p.vary]
     return dict(zip(free, np.sqrt(np.maximum(variance, 0)).tolist(), strict=True))
 

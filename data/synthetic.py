@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 from scipy.constants import e, k
 from scipy.integrate import solve_ivp
-from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
 THICKNESS, DENSITY, AREA = 0.5e-3, 1.38e28, 0.2e-4  # m, m^-3, m^2
@@ -208,6 +207,7 @@ def triple(folder, seed, fwhm=None):
     D_bulk = 1e-18 * 10 ** rng.uniform(-0.5, 0.5)
     conductivity = D_bulk * DENSITY * e**2 / (k * temperature)
     conductivity *= 1 + ERRORS["conductivity"] * rng.standard_normal()
+    higher = 10 if fwhm < 0.1 else 5 if fwhm < 0.15 else 1
     truths = {}
     for name, level in (("K", 0.15), ("Rb", 0.07), ("Cs", 0.03)):
         level *= rng.uniform(0.8, 1.2)
@@ -217,7 +217,7 @@ def triple(folder, seed, fwhm=None):
             occupancy=0.9,
             D_bulk=D_bulk,
             D_foreign=foreign_diffusivity(fwhm, temperature, 0.9, D_bulk, level),
-            voltage=float(rng.choice([10.0, 15.0, 20.0])) * (10 if fwhm < 0.1 else 5 if fwhm < 0.15 else 1),
+            voltage=float(rng.choice([10.0, 15.0, 20.0])) * higher,
             resolution=rng.uniform(2e-9, 3e-9),
             charge_depth=rng.uniform(80e-9, 110e-9),
         )

@@ -141,7 +141,7 @@ def test_a_cameca_export_is_read_with_a_time_axis_for_each_species(saved, sep, d
 
 
 def test_peak_jumping_channels_keep_their_counts_and_tell_their_lag(saved):
-    """The second and third species are counted 1 and 2 s after the first; nothing is interpolated."""
+    """The three species are counted a second apart; nothing is interpolated."""
     edges, counts, lags = saved(MAGNETIC).cycles("Li+", "total", "B+")
     middle = (edges[1:] + edges[:-1]) / 2
     np.testing.assert_allclose(np.diff(edges), 2.0)
