@@ -57,6 +57,7 @@ from .onsager import (
     tracer_diffusivity,
     transference,
 )
+from .report import save_report
 from .resolution import blur, dowsett_resolution, gaussian_resolution
 from .sims import Profile, normalise
 from .uncertainty import Posterior, bootstrap, information, likelihood_profile, sample_posterior
@@ -113,6 +114,7 @@ __all__ = [
     "read_case",
     "read_sims",
     "sample_posterior",
+    "save_report",
     "sed_from_diffusivity",
     "simulate",
     "skewed_sed",

@@ -9,9 +9,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.constants import e as E_CHARGE
 
-from .cases import element
-from .landscape import fermi_level, gaussian_sed
+from .cases import Case, element
+from .landscape import fermi_level, sed_from_diffusivity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -120,8 +121,16 @@ def landscape_figure(fit: LandscapeFit) -> Figure:
         plot_fit(ax, fit, number, depth=140e-9)
         ax.set_title(f"{element(fit.cases[number].foreign)}$^+$")
         ax.legend(loc="center left")
-    plot_sed(axes[count], gaussian_sed(fit.fwhm), fit.occupancy, min(r.plateau for r in fit.runs))
-    axes[count].set(title=f"SED: {fit.fwhm * 1e3:.0f} meV", xlabel="energy / meV")
+    sed = getattr(fit.law(), "sed", None)
+    if sed is None:  # a table of D: the distribution it implies, where the data have been
+        sed = sed_from_diffusivity(fit.law(), fit.cases[0].glass.temperature, fit.occupancy)
+        axes[count].plot(sed.energy * 1e3, sed.density, "k-")
+        axes[count].set(ylabel="density / eV$^{-1}$", ylim=(0, None))
+    else:
+        plateaus = [run.plateau for run in fit.runs if np.isfinite(run.plateau)]
+        plot_sed(axes[count], sed, fit.occupancy, min(plateaus, default=None))
+    width = f": {fit.fwhm * 1e3:.0f} meV" if np.isfinite(fit.fwhm) else ""
+    axes[count].set(title=f"SED{width}", xlabel="energy / meV")
     for ax in axes[count + 1 :]:
         ax.remove()
     return figure
@@ -161,3 +170,64 @@ def sketch_experiment() -> Figure:
     ax.set(xlim=(0, 9), ylim=(-0.05, 1.05))
     ax.axis("off")
     return figure
+
+
+def check_figure(case: Case, name: str, profile: Profile | None = None) -> Figure:
+    """Show why one check of a profile passes or fails.
+
+    Parameters
+    ----------
+    case : Case
+    name : str
+        Of a check in ``case.profile().checks``.
+    profile : Profile, optional
+        If it has been made already.
+    """
+    profile = profile or case.profile()
+    checks = {check.name: check for check in profile.checks}
+    if name not in checks:
+        raise ValueError(f"name = {name!r} is no check of this profile; those are {list(checks)}")
+    check = checks[name]
+    figure, ax = plt.subplots(figsize=(6.4, 2.9))
+    x, used = profile.depth * 1e9, profile.used
+    if name == "charge balance":
+        foreign = np.where(
+            used, profile.fraction[case.foreign], profile.fraction[case.foreign][used][:10].mean()
+        )
+        found = np.cumsum(np.diff(profile.edges) * foreign) * E_CHARGE * case.glass.ion_density
+        ax.plot(x, found / case.charge, "k-", label="found in the profile")
+        ax.axhspan(check.low, check.high, color="C2", alpha=0.25, lw=0, label="allowed")
+        ax.set(ylabel="charge / charge passed")
+    elif name in ("dead time corrected", "counts not saturated"):
+        _, raw, _ = case.recording().cycles(case.native, case.foreign, case.matrix)
+        for ion, counts in raw.items():
+            blocks = np.array_split(counts[used], used.sum() // 12)
+            mean = np.array([b.mean() for b in blocks])
+            bend = [np.mean(np.diff(b, 2) ** 2) / 6 for b in blocks]  # its own local variance
+            level = (mean > 100) & (np.abs(np.gradient(mean)) < 0.1 * mean)
+            ax.plot(mean[level], (bend / mean)[level], "o", ms=4, label=ion, **_marker(ion))
+        ax.axhline(1, color="k", ls="--", lw=1, label="Poisson")
+        ax.set(xlabel="counts a cycle", ylabel="variance / mean", ylim=(0, None))
+    elif name == "ions not swapped":
+        matrix = case.recording().cycles(case.native, case.matrix)[1][case.matrix]
+        for ion in (case.native, case.foreign):
+            signal = profile.counts[ion] / matrix
+            label = f"{ion}, {'native' if ion == case.native else 'foreign'}"
+            ax.plot(x, signal / signal[used].max(), label=label, **ion_style(ion))
+        ax.set(ylabel="signal / matrix, scaled")
+    else:
+        for ion in (case.native, case.foreign):
+            ax.plot(x, profile.fraction[ion], label=ion, **ion_style(ion))
+        total = profile.fraction[case.native] + profile.fraction[case.foreign]
+        ax.plot(x, total, color="0.5", lw=0.8, label="sum")
+        ax.axhline(1, color="k", ls="--", lw=0.8)
+        ax.set(ylabel="fraction $n/N$", ylim=(-0.1, min(np.nanpercentile(total, 98) * 1.3, 5)))
+    if not ax.get_xlabel():
+        ax.set(xlabel="depth / nm", xlim=(0, x[-1]))
+    ax.set_title(f"{name}: {check.value:.3g}, {'ok' if check.passed else 'FAILED'}")
+    ax.legend(fontsize="small")
+    return figure
+
+
+def _marker(ion: str) -> dict[str, Any]:
+    return {"color": ion_style(ion)["color"], "mfc": "none"}

@@ -272,12 +272,16 @@ class _Data:
         return np.interp(self.current[0], state[3], state[4] ** -2) ** -0.5
 
     def current_residuals(self, state) -> Array:
-        """Residuals of the record, with the gain of electrometer and area that fits best."""
+        """Residuals of the record, with the gain of electrometer and area that fits best.
+
+        In units of what was read: in units of the model, a model that is too high would shrink
+        its residuals, and draw the fit.
+        """
         _, current, noise = self.current
-        ratio = current / self.record(state)
+        ratio = self.record(state) / current
         prior = (noise / self.current_error) ** 2
-        gain = (ratio.sum() + prior) / (ratio.size + prior)
-        return np.append((ratio - gain) / noise, (gain - 1) / self.current_error)
+        gain = (ratio.sum() + prior) / (ratio @ ratio + prior)
+        return np.append((gain * ratio - 1) / noise, (gain - 1) / self.current_error)
 
 
 def _data(cases: Sequence[Case], current_error: float) -> tuple[_Data, ...]:
@@ -469,6 +473,10 @@ class _Model:
             physical["log_charge"] = np.log(charge)
         else:
             physical["log_charge"] = np.log(data.case.charge)
+        for name, width in zip(moving, steps, strict=True):  # the design keeps to the bounds
+            if name in self.family.parameters:
+                _, low, high, _ = self.family.parameters[name]
+                physical[name] = float(np.clip(physical[name], low + width, high - width))
         centre = np.array([physical[name] for name in moving])
         rows, xi = [], None
         design = _Emulator.design(len(moving))
@@ -928,10 +936,10 @@ def _search(
                 for number, emulator in enumerate(model.emulators)
             )
             bar.update()
-            if moved < 1 and narrowed:
+            if moved < 1.001 and narrowed:
                 bar.update(bar.total - bar.n)
                 break
-            if moved < 1:
+            if moved < 1.001:
                 narrowed = True
                 error = _errors(model, minimum.params)
                 foreign = [s for name, s in error.items() if name.startswith("log10_D_")]

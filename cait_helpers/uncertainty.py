@@ -274,6 +274,13 @@ def information(fit: LandscapeFit) -> dict[str, Array]:
     return found
 
 
+def correlation(fit: LandscapeFit) -> Array:
+    """Correlations of the fitted parameters from the curvature, in the order of ``fit.free``."""
+    covariance = combine(list(information(fit).values()))
+    error = np.sqrt(np.diag(covariance))
+    return covariance / np.outer(error, error)
+
+
 def combine(information: Sequence[Array]) -> Array:
     """Covariance from the sum of pieces of information; infinite where nothing is known."""
     total = np.sum(information, axis=0)

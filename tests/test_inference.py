@@ -271,6 +271,26 @@ def test_a_smooth_record_has_no_noise_even_if_it_starts_steeply():
     assert recording_noise(1 / np.sqrt(1 + 1000 * time)) < 2e-4
 
 
+@pytest.mark.parametrize("off", [0.97, 1.0, 1.03])
+def test_the_noise_of_a_record_does_not_draw_the_fit(cases, off):
+    """A thousand noisy records: chi-square does not depend on the height of the model.
+
+    The gain takes the height up, at the price of its prior; residuals in units of the model would
+    fall by 2 * 200 times the excess, more than that price.
+    """
+    rng = np.random.default_rng(3)
+    time = np.linspace(1.0, 2.0, 200)
+    truth = 1e-4 / np.sqrt(time)
+    state = None, None, None, time, off * truth
+    total = []
+    for _ in range(1000):
+        record = time, truth * (1 + 0.02 * rng.standard_normal(200)), 0.02
+        data = inference._Data(cases[0], None, record, 2.0, 0.01)
+        total.append(np.sum(data.current_residuals(state) ** 2))
+    price = (off - 1) ** 2 / (0.01**2 + 0.02**2 / 200)
+    assert np.mean(total) == pytest.approx(200 + price, rel=0.03)
+
+
 # --- what leads from a case to a start ---------------------------------------------------
 
 
