@@ -15,11 +15,12 @@ from .cases import Case, element
 from .landscape import fermi_level, sed_from_diffusivity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from .inference import LandscapeFit
     from .npp import Run
     from .sims import Profile
+    from .uncertainty import Posterior
 
 #: The look of the book: ``plt.style.use(cait.style)``.
 style = Path(__file__).with_name("book.mplstyle")
@@ -231,3 +232,34 @@ def check_figure(case: Case, name: str, profile: Profile | None = None) -> Figur
 
 def _marker(ion: str) -> dict[str, Any]:
     return {"color": ion_style(ion)["color"], "mfc": "none"}
+
+
+def corner_figure(posterior: Posterior, names: Sequence[str] | None = None) -> Figure:
+    """Each parameter of a posterior on the diagonal, each pair below it.
+
+    ``names`` are some of ``posterior.names``; all of them by default. Widths are in meV.
+    """
+    names = tuple(names or posterior.names)
+    columns = [
+        posterior.samples[:, posterior.names.index(name)] * (1e3 if name == "fwhm" else 1)
+        for name in names
+    ]
+    size = len(names)
+    figure, axes = plt.subplots(size, size, figsize=(6.4, 6.0), squeeze=False, sharex="col")
+    for i, j in np.ndindex(size, size):
+        ax = axes[i, j]
+        if j > i:
+            ax.remove()
+            continue
+        if i == j:
+            ax.hist(columns[i], bins=40, color="C0", alpha=0.6)
+            ax.set_yticks([])
+        else:
+            ax.hist2d(columns[j], columns[i], bins=40, cmap="Greys")
+        ax.locator_params(nbins=3)
+        ax.tick_params(labelsize="x-small", labelbottom=i == size - 1, labelleft=0 == j < i)
+        for name, place, shown in ((names[j], "x", i == size - 1), (names[i], "y", 0 == j < i)):
+            label = "FWHM / meV" if name == "fwhm" else name.replace("log10_", "log10 ")
+            if shown:
+                getattr(ax, f"set_{place}label")(label, fontsize="x-small")
+    return figure

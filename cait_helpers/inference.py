@@ -343,9 +343,9 @@ class _Emulator:
     def scaled(self, values: Mapping[str, float]) -> Array:
         return (np.array([values[name] for name in self.names]) - self.centre) / self.steps
 
-    def __call__(self, values: Mapping[str, float]) -> tuple[Array, Array, Array, Array, Array]:
+    def __call__(self, z: Array) -> tuple[Array, Array, Array, Array, Array]:
         """x (m), native and foreign fractions, time (s) and current density at _TRACE."""
-        out = self.features(self.scaled(values)) @ self.coefficients
+        out = self.features(z) @ self.coefficients
         n, m = self.xi.size, _TRACE.size
         depth = np.exp(out[2 * n])
         trace = np.exp(out[2 * n + 1 :])
@@ -507,33 +507,38 @@ class _Model:
             miss = _outputs(run, emulator.xi) - emulator.features(
                 emulator.scaled(physical)
             ) @ emulator.coefficients
-            if isinstance(self.data[number].case.drive, Voltage):
-                scale = values[f"log10_D_bulk_{number}"] * np.log(10)
-                scale -= np.log(self.reference[number])
-                miss[-2 * _TRACE.size : -_TRACE.size] += scale
-                miss[-_TRACE.size :] -= scale
+            speed = np.log(self._speed(number, values))
+            miss[-2 * _TRACE.size : -_TRACE.size] += speed
+            miss[-_TRACE.size :] -= speed
             emulator.coefficients[0] += miss
 
-    def state(self, number: int, values: Mapping[str, float]):
-        """What the emulator says of one case: x, fractions, time, current density."""
-        data, emulator = self.data[number], self.emulators[number]
-        physical = self.physical(number, values)
+    def place(self, number: int, values: Mapping[str, float]) -> Array:
+        """Where in the design of a case ``values`` lie (half-widths); the charge is solved for."""
+        emulator, physical = self.emulators[number], self.physical(number, values)
         if "log_charge" not in emulator.names:
-            return emulator(physical)
-        scale = 10 ** values[f"log10_D_bulk_{number}"] / self.reference[number]
-        goal = np.log(data.duration * scale)
-        n = 2 * emulator.xi.size + _TRACE.size  # ln(time) at the whole charge
-        centre, step = emulator.centre[-1], emulator.steps[-1]
-        end = emulator.coefficients[:, n]
-        z = emulator.scaled(physical | {"log_charge": centre})
-        for _ in range(4):  # Newton in the charge: ln t is nearly straight in it
+            return emulator.scaled(physical)
+        goal = np.log(self.data[number].duration * self._speed(number, values))
+        end = emulator.coefficients[:, 2 * emulator.xi.size + _TRACE.size]  # ln of the last time
+        z = emulator.scaled(physical | {"log_charge": emulator.centre[-1]})
+        for _ in range(4):  # Newton: ln t is nearly straight in ln Q
             up = z.copy()
             up[-1] += 1e-4
             value = emulator.features(z) @ end
             slope = (emulator.features(up) @ end - value) / 1e-4
             z[-1] += np.clip((goal - value) / slope, -3, 3)
-        *profile, time, density = emulator(physical | {"log_charge": centre + z[-1] * step})
-        return *profile, time / scale, density * scale
+        return z
+
+    def _speed(self, number: int, values: Mapping[str, float]) -> float:
+        """How much faster than in the emulator all is: under a constant voltage D_bulk scales."""
+        if not isinstance(self.data[number].case.drive, Voltage):
+            return 1.0
+        return 10 ** values[f"log10_D_bulk_{number}"] / self.reference[number]
+
+    def state(self, number: int, values: Mapping[str, float]) -> tuple[Array, ...]:
+        """What the emulator says of one case: x, both fractions, time and current density."""
+        speed = self._speed(number, values)
+        *profile, time, density = self.emulators[number](self.place(number, values))
+        return *profile, time / speed, density * speed
 
     def fractions(self, number: int, values: Mapping[str, float], state) -> dict[str, Array]:
         """Fractions as the instrument sees them, all cycles."""
@@ -927,14 +932,7 @@ def _search(
                 if parameters[name].vary:
                     parameters[name].value = minimum.params[name].value
             values = parameters.valuesdict()
-            moved = max(
-                np.abs(
-                    emulator.scaled(
-                        model.physical(number, values) | {"log_charge": emulator.centre[-1]}
-                    )
-                ).max()
-                for number, emulator in enumerate(model.emulators)
-            )
+            moved = max(np.abs(model.place(n, values)).max() for n in range(len(model.data)))
             bar.update()
             if moved < 1.001 and narrowed:
                 bar.update(bar.total - bar.n)
@@ -944,6 +942,7 @@ def _search(
                 error = _errors(model, minimum.params)
                 foreign = [s for name, s in error.items() if name.startswith("log10_D_")]
                 error["log_ratio"] = max(foreign, default=0.0)
+                error["log_charge"] = 2.3 * error.get("log10_D_bulk", 0.0)
                 widths = {
                     name: float(np.clip(2 * error.get(name, 0.0), least[name], width))
                     for name, width in first.items()
@@ -994,7 +993,7 @@ def _confined(parameters: lmfit.Parameters, widths: Mapping[str, float]) -> lmfi
         if not p.vary:
             continue
         if name == "log10_D_bulk":
-            reach = 1.2 * widths["log_charge"]
+            reach = _REACH * widths["log_charge"] / np.log(10)  # the charge grows more slowly
         elif name.startswith("log10_D_"):
             reach = _REACH * widths["log_ratio"]
         else:
