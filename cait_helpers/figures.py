@@ -202,11 +202,13 @@ def check_figure(case: Case, name: str, profile: Profile | None = None) -> Figur
     elif name in ("dead time corrected", "counts not saturated"):
         _, raw, _ = case.recording().cycles(case.native, case.foreign, case.matrix)
         for ion, counts in raw.items():
-            blocks = np.array_split(counts[used], used.sum() // 12)
+            blocks = np.array_split(counts[used], used.sum() // 20)
             mean = np.array([b.mean() for b in blocks])
-            bend = [np.mean(np.diff(b, 2) ** 2) / 6 for b in blocks]  # its own local variance
+            variance = [  # about a straight line
+                np.polyfit(np.arange(b.size), b, 1, full=True)[1][0] / (b.size - 2) for b in blocks
+            ]
             level = (mean > 100) & (np.abs(np.gradient(mean)) < 0.1 * mean)
-            ax.plot(mean[level], (bend / mean)[level], "o", ms=4, label=ion, **_marker(ion))
+            ax.plot(mean[level], (variance / mean)[level], "o", ms=4, label=ion, **_marker(ion))
         ax.axhline(1, color="k", ls="--", lw=1, label="Poisson")
         ax.set(xlabel="counts a cycle", ylabel="variance / mean", ylim=(0, None))
     elif name == "ions not swapped":

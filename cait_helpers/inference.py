@@ -923,7 +923,7 @@ def _search(
         first["fwhm"] *= parameters["fwhm"].value
     least = {name: width / 4 for name, width in first.items()}
     least |= {name: steps[1] for name, steps in _STEPS.items()}
-    widths, minimum, narrowed = first, None, False
+    widths, minimum, narrowed, square = first, None, False, np.inf
     with tqdm(total=8, desc="fit", disable=not progress) as bar:
         for _ in range(16):
             model.build(parameters, widths)
@@ -934,10 +934,13 @@ def _search(
             values = parameters.valuesdict()
             moved = max(np.abs(model.place(n, values)).max() for n in range(len(model.data)))
             bar.update()
-            if moved < 1.001 and narrowed:
+            # along a direction that the data do not know the optimum may wander: no gain is enough
+            still = moved < 1.001 or abs(square - minimum.chisqr) < 0.1
+            square = minimum.chisqr
+            if still and narrowed:
                 bar.update(bar.total - bar.n)
                 break
-            if moved < 1.001:
+            if still:
                 narrowed = True
                 error = _errors(model, minimum.params)
                 foreign = [s for name, s in error.items() if name.startswith("log10_D_")]

@@ -156,9 +156,7 @@ def sample_posterior(
     covariance = np.linalg.pinv(curvature.T @ curvature, hermitian=True)
     walkers = 4 * len(names)
     start = rng.multivariate_normal(best, covariance, walkers, method="eigh")
-    start = np.clip(start, low + 1e-9 * (high - low), high - 1e-9 * (high - low)) if np.all(
-        np.isfinite(high - low)
-    ) else np.clip(start, low, high)  # fmt: skip
+    start = np.clip(start, low, high)
     sampler = emcee.EnsembleSampler(
         walkers,
         len(names),

@@ -56,18 +56,19 @@ def foreign_diffusivity(fwhm, temperature, occupancy, D_bulk, plateau):
     return D_bulk * np.exp(sigma * (z - ndtri(occupancy))) * (1 + slope)
 
 
-def solve(truth):
+def solve(truth, native=native_diffusivity):
     """Integrate the conservation law from a depth of 0.05 nm on.
 
     With xi = x/q and q the replaced depth, dy/d(ln q) = d/dxi [xi y - t + D~/(v q) dy/dxi] - y.
-    Returns cell edges (m), native fraction of each cell, time (s), current density (A/m^2).
+    ``native`` is D_Li(y) of a truth. Returns cell edges (m), native fraction of each cell, time
+    (s), current density (A/m^2).
     """
     volt = truth.voltage * e / (k * truth.temperature)
     D_M = truth.D_foreign
 
     # cells: ten in the least width that the front can have, and more with distance from it
     levels = np.geomspace(1e-6, 0.95, 4000)
-    ratio = native_diffusivity(truth, levels) / D_M
+    ratio = native(truth, levels) / D_M
     plateau = np.argmax(levels * (1 - ratio))  # of the drift limit
     front = 1 / (levels[plateau] * ratio[plateau] + 1 - levels[plateau])
     slowest = volt / (THICKNESS / truth.D_bulk + truth.charge_depth / D_M)
@@ -81,11 +82,11 @@ def solve(truth):
     middle, size = (edge[1:] + edge[:-1]) / 2, np.diff(edge)
 
     def conductance(y):  # S/N (m^2/s)
-        return native_diffusivity(truth, y) * y + D_M * (1 - y)
+        return native(truth, y) * y + D_M * (1 - y)
 
     grid = 1 - (1 - np.linspace(0, 1, 4001)) ** 2
     grid = np.unique(np.concatenate([grid, np.geomspace(1e-9, 1e-2, 2000)]))
-    slope = (native_diffusivity(truth, grid) - D_M) / conductance(grid)
+    slope = (native(truth, grid) - D_M) / conductance(grid)
     diffusion = np.append(0, np.cumsum(np.diff(grid) * (slope[1:] + slope[:-1]) / 2))
 
     def velocity(q, y):  # from the voltage: (m/s)
@@ -96,10 +97,10 @@ def solve(truth):
         q, y = np.exp(tau), np.clip(state[:-1], 1e-9, 1)
         v = velocity(q, y)
         face = (y[1:] * size[:-1] + y[:-1] * size[1:]) / (size[1:] + size[:-1])
-        native = native_diffusivity(truth, face)
-        total = native * face + D_M * (1 - face)
-        flux = native * face / total
-        flux -= native * D_M / total * np.diff(y) / np.diff(middle) / (v * q)
+        D = native(truth, face)
+        total = D * face + D_M * (1 - face)
+        flux = D * face / total
+        flux -= D * D_M / total * np.diff(y) / np.diff(middle) / (v * q)
         through = np.concatenate([[0.0], edge[1:-1] * face - flux, [edge[-1] - 1]])
         return np.append(np.diff(through) / size - y, q / v)
 
