@@ -17,7 +17,6 @@ from .fronts import (
     potentiostatic_depth,
 )
 from .inference import (
-    FitError,
     LandscapeFit,
     expected_counts,
     fit_landscape,
@@ -36,6 +35,7 @@ from .landscape import (
     two_component_sed,
 )
 from .lattice import LatticeWalk, walk_lattice
+from .model import FitError
 from .npp import (
     Charge,
     CurrentDensity,

@@ -16,7 +16,8 @@ from scipy.stats import chi2
 from tqdm import tqdm
 
 from .checks import require
-from .inference import LandscapeFit, _minimise, _Model, jacobian
+from .inference import LandscapeFit, minimise
+from .model import Model, jacobian
 
 Array = NDArray[np.float64]
 
@@ -59,7 +60,7 @@ def likelihood_profile(fit: LandscapeFit, name: str = "fwhm", level: float = 0.9
         if value not in tried:
             held = fit.minimum.params.copy()
             held[name].set(value=value, vary=False)
-            found = _minimise(fit.model, held)
+            found = minimise(fit.model, held)
             # the prior of a held parameter is left out of the residuals: it counts all the same
             own = ((value - p.user_data[0]) / p.user_data[1]) ** 2 if p.user_data else 0.0
             tried[value] = float(found.chisqr + own - fit.chi_square)
@@ -240,10 +241,10 @@ def bootstrap(
         for p in trial.values():
             if p.vary and p.user_data is not None:
                 p.user_data = (p.value + p.user_data[1] * rng.standard_normal(), p.user_data[1])
-        again = _Model(data, model.family)
+        again = Model(data, model.family)
         again.emulators = model.emulators
         again.reference = model.reference
-        best = _minimise(again, trial).params
+        best = minimise(again, trial).params
         for name in found:
             found[name][repeat] = best[name].value
     return found

@@ -15,8 +15,8 @@ from scipy.stats import poisson
 from slim import ROOT
 
 import cait_helpers as cait
-from cait_helpers import inference
-from cait_helpers.inference import poisson_residuals, recording_noise
+from cait_helpers import model
+from cait_helpers.model import FitError, poisson_residuals, recording_noise
 
 TRUTH = runpy.run_path(str(ROOT / "data" / "make_data.py"))
 SETTINGS = settings(deadline=None, derandomize=True, max_examples=60)
@@ -94,18 +94,18 @@ def test_the_polynomials_of_the_fit_are_as_good_as_simulations(fit):
     All counts of three profiles together: a tenth of the noise of one number.
     """
     assert fit.emulator_error < 0.2
-    values, model = fit.minimum.params.valuesdict(), fit.model
+    values, fitted = fit.minimum.params.valuesdict(), fit.model
     off = values | {name: values[name] + 2 * fit.minimum.params[name].stderr for name in fit.free}
     for name in ("fwhm", "log10_D_bulk"):
         off |= {f"{name}_{n}": off[name] for n in range(3)}
     change = {}
-    for number, data in enumerate(model.data):
+    for number, data in enumerate(fitted.data):
         direct, emulated = [], []
         for at in (values, off):
-            run = model.run(number, model.physical(number, at), None)
+            run = fitted.run(number, fitted.physical(number, at), None)
             state = run.x, run.fraction["Li"], run.fraction[run.beam]
-            direct.append(model.fractions(number, at, state))
-            emulated.append(model.fractions(number, at, model.state(number, at)))
+            direct.append(fitted.fractions(number, at, state))
+            emulated.append(fitted.fractions(number, at, fitted.state(number, at)))
         for ion in direct[0]:  # differences: both meshes have an error of their own
             miss = (direct[1][ion] - direct[0][ion]) - (emulated[1][ion] - emulated[0][ion])
             scale = data.profile.scale[ion] / np.sqrt(fit.expected[number][ion])
@@ -285,7 +285,7 @@ def test_the_noise_of_a_record_does_not_draw_the_fit(cases, off):
     total = []
     for _ in range(1000):
         record = time, truth * (1 + 0.02 * rng.standard_normal(200)), 0.02
-        data = inference._Data(cases[0], None, record, 2.0, 0.01)
+        data = model.Data(cases[0], None, record, 2.0, 0.01)
         total.append(np.sum(data.current_residuals(state) ** 2))
     price = (off - 1) ** 2 / (0.01**2 + 0.02**2 / 200)
     assert np.mean(total) == pytest.approx(200 + price, rel=0.03)
@@ -297,13 +297,13 @@ def test_the_noise_of_a_record_does_not_draw_the_fit(cases, off):
 def test_D_bulk_follows_from_the_conductivity_by_nernst_and_einstein(cases):
     """sigma = N e^2 D/kT; the case files state sigma to four digits."""
     for case in cases:
-        assert inference.bulk_diffusivity(case) == pytest.approx(TRUTH["D_BULK"], rel=1e-3)
+        assert model.bulk_diffusivity(case) == pytest.approx(TRUTH["D_BULK"], rel=1e-3)
 
 
 def test_D_bulk_is_guessed_from_the_first_currents(cases):
     """Three readings with a noise of 0.5 % and a decay of a few per cent in between."""
     for case in cases:
-        assert inference._guess_bulk(case) == pytest.approx(TRUTH["D_BULK"], rel=0.1)
+        assert model.guess_bulk(case) == pytest.approx(TRUTH["D_BULK"], rel=0.1)
 
 
 def test_expected_counts_are_scale_and_background_deep_in_the_glass(fit):
@@ -353,7 +353,7 @@ def test_a_profile_without_a_front_has_no_plateau(cases):
     profile = cases[1].profile()
     flat = replace(profile, fraction={ion: np.ones_like(y) for ion, y in profile.fraction.items()})
     with pytest.raises(cait.FitError, match="no front"):
-        inference.observed_plateau(cases[1], flat)
+        model.observed_plateau(cases[1], flat)
 
 
 def test_the_observed_plateau_is_the_mean_behind_the_front(cases):
@@ -361,7 +361,7 @@ def test_the_observed_plateau_is_the_mean_behind_the_front(cases):
     profile = cases[1].profile()
     step = np.where(profile.depth < 110e-9, 0.1, 1.0)
     stepped = replace(profile, fraction={"Li+": step, "Rb+": 1 - step})
-    assert inference.observed_plateau(cases[1], stepped) == pytest.approx(0.1)
+    assert model.observed_plateau(cases[1], stepped) == pytest.approx(0.1)
 
 
 def test_D_bulk_must_be_known_from_somewhere(cases):
@@ -414,5 +414,5 @@ def test_a_record_too_coarse_for_its_noise_is_refused(tmp_path):
     (tmp_path / "rb_on_lbo_current.csv").write_text("\n".join(coarse))
     (tmp_path / "rb_on_lbo.txt").write_bytes((ROOT / "data" / "rb_on_lbo.txt").read_bytes())
     (tmp_path / "rb.toml").write_bytes((ROOT / "data" / "rb_on_lbo.toml").read_bytes())
-    with pytest.raises(inference.FitError, match="recorded current must be positive"):
+    with pytest.raises(FitError, match="recorded current must be positive"):
         cait.fit_landscape([cait.read_case(tmp_path / "rb.toml")])
