@@ -82,7 +82,7 @@ FAMILIES = {
         ),
         Family(
             "immobile share",
-            _FWHM | {"immobile": (0.002, 0.0, 0.5, 0.002)},
+            _FWHM | {"immobile": (0.01, 0.0, 0.5, 0.005)},
             _of_sed(lambda v: gaussian_sed(v["fwhm"])),
         ),
         Family(

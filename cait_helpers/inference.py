@@ -389,16 +389,20 @@ def _search(
         first["fwhm"] *= parameters["fwhm"].value
     least = {name: width / 4 for name, width in first.items()}
     least |= {name: steps[1] for name, steps in _STEPS.items()}
-    widths, minimum, narrowed, square = first, None, False, np.inf
+    widths, minimum, narrowed, square = dict(first), None, False, np.inf
     with tqdm(total=8, desc="fit", disable=not progress) as bar:
-        for _ in range(16):
+        for turn in range(16):
             model.build(parameters, widths)
             minimum = minimise(model, _confined(parameters, widths))
             for name in parameters:
                 if parameters[name].vary:
                     parameters[name].value = minimum.params[name].value
             values = parameters.valuesdict()
-            moved = max(np.abs(model.place(n, values)).max() for n in range(len(model.data)))
+            places = [
+                dict(zip(emulator.names, np.abs(model.place(n, values)), strict=True))
+                for n, emulator in enumerate(model.emulators)
+            ]
+            moved = max(max(place.values()) for place in places)
             bar.update()
             # along a direction that the data do not know the optimum may wander: no gain is enough
             still = moved < 1.001 or abs(square - minimum.chisqr) < 0.1
@@ -416,6 +420,12 @@ def _search(
                     name: float(np.clip(2 * error.get(name, 0.0), least[name], width))
                     for name, width in first.items()
                 }
+            else:  # longer strides where the bounds of the design were met
+                for name in widths:
+                    if max(place.get(name, 0.0) for place in places) > 0.9 * _REACH:
+                        widths[name] = min(2 * widths[name], 4 * first[name])
+                    elif turn > 4:  # two designs that point to each other: nearer ones will not
+                        widths[name] = max(0.6 * widths[name], least[name])
         else:
             raise FitError("the fit did not converge: its optimum moved on for sixteen rounds")
     values = minimum.params.valuesdict()
