@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -390,7 +391,7 @@ def _search(
     least = {name: width / 4 for name, width in first.items()}
     least |= {name: steps[1] for name, steps in _STEPS.items()}
     widths, minimum, narrowed, square = dict(first), None, False, np.inf
-    with tqdm(total=8, desc="fit", disable=not progress) as bar:
+    with tqdm(total=8, desc="fit", disable=not progress, file=sys.stdout) as bar:
         for turn in range(16):
             model.build(parameters, widths)
             minimum = minimise(model, _confined(parameters, widths))

@@ -5,6 +5,7 @@ None of these needs a new simulation: they use the polynomials of the fit (see `
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -168,7 +169,8 @@ def sample_posterior(
     kept = -(-samples // walkers)
     settle = kept // 5
     steps = sampler.sample(start, iterations=kept + settle)
-    for _ in tqdm(steps, total=kept + settle, desc="posterior", disable=not progress):
+    total = kept + settle
+    for _ in tqdm(steps, total=total, desc="posterior", disable=not progress, file=sys.stdout):
         pass
     chain = sampler.get_chain(discard=settle)
     time = emcee.autocorr.integrated_time(chain, quiet=True, tol=0)
@@ -209,7 +211,8 @@ def bootstrap(
     parameters, values = fit.minimum.params, fit.minimum.params.valuesdict()
     model = fit.model
     found = {name: np.empty(repeats) for name in fit.free}
-    for repeat in tqdm(range(repeats), desc="bootstrap", disable=not progress):
+    each = tqdm(range(repeats), desc="bootstrap", disable=not progress, file=sys.stdout)
+    for repeat in each:
         data = []
         for number, d in enumerate(model.data):
             profile, used = d.profile, d.profile.used
