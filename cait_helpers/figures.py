@@ -254,11 +254,12 @@ def corner_figure(posterior: Posterior, names: Sequence[str] | None = None) -> F
             ax.remove()
             continue
         if i == j:
-            ax.hist(columns[i], bins=40, color="C0", alpha=0.6)
+            ax.hist(columns[i], bins=25, color="C0", alpha=0.6)
             ax.set_yticks([])
         else:
-            ax.hist2d(columns[j], columns[i], bins=40, cmap="Greys")
+            ax.hist2d(columns[j], columns[i], bins=30, cmap="Greys")
         ax.locator_params(nbins=3)
+        ax.ticklabel_format(useOffset=False)
         ax.tick_params(labelsize="x-small", labelbottom=i == size - 1, labelleft=0 == j < i)
         for name, place, shown in ((names[j], "x", i == size - 1), (names[i], "y", 0 == j < i)):
             label = "FWHM / meV" if name == "fwhm" else name.replace("log10_", "log10 ")
