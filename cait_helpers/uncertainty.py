@@ -56,10 +56,15 @@ def likelihood_profile(fit: LandscapeFit, name: str = "fwhm", level: float = 0.9
     limit = chi2.ppf(require("level", level, 0.5, 0.999), 1) * max(1.0, fit.reduced_chi_square)
     best, sigma = p.value, p.stderr
     tried = {best: 0.0}
+    rows = jacobian(fit.model, fit.minimum.params)
+    column = np.linalg.pinv(rows.T @ rows, hermitian=True)[:, fit.free.index(name)]
+    along = dict(zip(fit.free, column / column[fit.free.index(name)], strict=True))
 
     def rise(value: float) -> float:
         if value not in tried:
             held = fit.minimum.params.copy()
+            for other, slope in along.items():  # where the others go, to first order
+                held[other].value += slope * (value - best)
             held[name].set(value=value, vary=False)
             found = minimise(fit.model, held)
             # the prior of a held parameter is left out of the residuals: it counts all the same
@@ -73,7 +78,7 @@ def likelihood_profile(fit: LandscapeFit, name: str = "fwhm", level: float = 0.9
         while True:
             far = float(np.clip(near + side * step, p.min, p.max))
             if rise(far) > limit:
-                crossing = brentq(lambda v: rise(v) - limit, near, far, xtol=0.01 * sigma)
+                crossing = brentq(lambda v: rise(v) - limit, near, far, xtol=0.03 * sigma)
                 ends.append(float(crossing))
                 break
             if far == bound or abs(far - best) > 30 * sigma:
