@@ -5,12 +5,14 @@ The way of the data: ``read_case`` (``read_sims``, ``normalise``) -> ``simulate`
 -> ``haven_ratio``. SI units throughout; energies in eV.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .cases import Case, CaseError, element, read_case
 from .ensemble import simulate_many
 from .exercises import check
 from .explore import Sweep, explore
 from .exports import Recording, SimsError, read_sims
-from .figures import style
 from .fronts import (
     Front,
     drift_profiles,
@@ -19,7 +21,6 @@ from .fronts import (
     front,
     potentiostatic_depth,
 )
-from .inference import FitError, LandscapeFit, expected_counts, fit_landscape
 from .landscape import (
     activated_diffusivity,
     activation_energy,
@@ -61,6 +62,29 @@ from .presets import Preset, preset
 from .resolution import blur, dowsett_resolution, gaussian_resolution
 from .sims import Profile, normalise
 
+if TYPE_CHECKING:
+    from .figures import style
+    from .inference import LandscapeFit, expected_counts, fit_landscape, landscape_parameters
+    from .model import FitError
+    from .report import save_report
+    from .uncertainty import Posterior, bootstrap, information, likelihood_profile, sample_posterior
+
+# These wait until one of them is used, since matplotlib, lmfit and emcee take a second to import
+# and a simulation does without them.
+_LATER = {
+    "figures": ("style",),
+    "inference": ("LandscapeFit", "expected_counts", "fit_landscape", "landscape_parameters"),
+    "model": ("FitError",),
+    "report": ("save_report",),
+    "uncertainty": (
+        "Posterior",
+        "bootstrap",
+        "information",
+        "likelihood_profile",
+        "sample_posterior",
+    ),
+}
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -74,6 +98,7 @@ __all__ = [
     "Glass",
     "LandscapeFit",
     "LatticeWalk",
+    "Posterior",
     "Preset",
     "Profile",
     "Recording",
@@ -85,6 +110,7 @@ __all__ = [
     "activated_diffusivity",
     "activation_energy",
     "blur",
+    "bootstrap",
     "check",
     "check_admissible",
     "conductivity",
@@ -104,7 +130,10 @@ __all__ = [
     "gaussian_resolution",
     "gaussian_sed",
     "haven_ratio",
+    "information",
     "interdiffusivity",
+    "landscape_parameters",
+    "likelihood_profile",
     "normalise",
     "onsager_from_diffusivities",
     "onsager_from_exchange",
@@ -115,6 +144,8 @@ __all__ = [
     "preset",
     "read_case",
     "read_sims",
+    "sample_posterior",
+    "save_report",
     "sed_from_diffusivity",
     "simulate",
     "simulate_many",
@@ -127,3 +158,15 @@ __all__ = [
     "walk_landscape",
     "walk_lattice",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _LATER.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(f".{module}", __name__), name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -29,7 +29,7 @@ _KEYS = {
     "glass.thickness": (5e-8, 5e-3, "m"),
     "glass.ion_density": (1e25, 1e30, "m^-3"),
     "glass.permittivity": (1, 200),
-    "glass.temperature": (150, 1000, "K"),
+    "glass.temperature": (200, 1000, "K"),
     "glass.area": (1e-10, 1e-2, "m^2"),
     "glass.conductivity": (1e-25, 1e3, "S/m"),
     "run.voltage": (1e-3, 1e5, "V"),

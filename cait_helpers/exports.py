@@ -67,22 +67,29 @@ class Recording:
             raise SimsError(f"{self.path}: no channel {ion!r}; there are {there}")
         return self.intensity[ion] * self.exposure[ion]
 
-    def cycles(self, *ions: str) -> tuple[Array, dict[str, Array]]:
-        """Edges (s), shape (m + 1,), of the sputter cycles and the counts of ``ions`` in them.
+    def cycles(self, *ions: str) -> tuple[Array, dict[str, Array], dict[str, float]]:
+        """Edges (s), shape (m + 1,), of the sputter cycles, the counts of ``ions``, and their lags.
 
-        Channels with a time axis of their own are interpolated linearly to that of the first
-        ion, inside the range where all are known. (An interpolated count scatters a little
-        less than Poisson: errors taken from it are on the safe side.)
+        The edges are those of the first ion. An instrument that jumps from peak to peak counts
+        the others of a cycle later or earlier by a constant lag (s); so no count is interpolated,
+        and their scatter stays Poisson's. Channels whose lag is not constant are refused.
         """
         counts = {ion: self.counts(ion) for ion in ions}
-        first = max(self.time[ion][0] for ion in ions)
-        last = min(self.time[ion][-1] for ion in ions)
-        time = self.time[ions[0]]
-        time = time[(time >= first) & (time <= last)]
-        if time.size < 2:
+        size = min(self.time[ion].size for ion in ions)
+        time = self.time[ions[0]][:size]
+        if size < 2:
             raise SimsError(f"{self.path}: the channels {', '.join(ions)} share no two cycles")
+        lags = {}
+        for ion in ions:
+            late = self.time[ion][:size] - time
+            lags[ion] = float(np.median(late))
+            if np.max(np.abs(late - lags[ion])) > 0.2 * np.median(np.diff(time)):
+                raise SimsError(
+                    f"{self.path}: the time of {ion} against that of {ions[0]} is not constant:"
+                    f" from {late.min():g} to {late.max():g} s; expected one sequence of species"
+                )
         edges = _cycle_edges(time, middle=self.format == "CAMECA")
-        return edges, {ion: np.interp(time, self.time[ion], c) for ion, c in counts.items()}
+        return edges, {ion: c[:size] for ion, c in counts.items()}, lags
 
 
 def _cycle_edges(time: Array, middle: bool) -> Array:

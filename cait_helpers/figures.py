@@ -1,28 +1,26 @@
-"""The figures that several chapters share. Each function draws on given axes and returns them.
-
-Matplotlib is imported where a figure is made: a simulation does without it.
-"""
+"""The figures that several chapters share. Each function draws on given axes and returns them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.constants import e as E_CHARGE
 
-from .cases import element
-from .landscape import fermi_level, gaussian_sed
-from .resolution import blur
+from .cases import Case, element
+from .landscape import fermi_level, sed_from_diffusivity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from collections.abc import Callable, Mapping, Sequence
 
     from .inference import LandscapeFit
     from .npp import Run
     from .sims import Profile
+    from .uncertainty import Posterior
 
 #: The look of the book: ``plt.style.use(cait.style)``.
 style = Path(__file__).with_name("book.mplstyle")
@@ -48,7 +46,7 @@ def plot_profile(ax: Axes, profile: Profile, depth: float = 160e-9) -> Axes:
     """Measured fractions with their counting errors against depth, down to ``depth`` (m)."""
     for ion, marker in ((profile.native, "o"), (profile.foreign, "s")):
         ax.errorbar(
-            profile.depth * 1e9,
+            (profile.depth + profile.lag[ion]) * 1e9,
             profile.fraction[ion],
             profile.sigma[ion],
             fmt=marker,
@@ -67,11 +65,11 @@ def plot_profile(ax: Axes, profile: Profile, depth: float = 160e-9) -> Axes:
 
 def plot_fit(ax: Axes, fit: LandscapeFit, number: int, depth: float = 160e-9) -> Axes:
     """One measured profile of a fit, and the simulation as the instrument would see it."""
-    case, profile, run = fit.cases[number], fit.profiles[number], fit.runs[number]
+    profile = fit.profiles[number]
     plot_profile(ax, profile, depth)
-    for ion in (profile.native, profile.foreign):
-        seen = blur(run.x, run.fraction[element(ion)], profile.edges, case.resolution)
-        ax.plot(profile.depth * 1e9, seen, "k-", lw=1.2)
+    for ion, expected in fit.expected[number].items():
+        seen = (expected - profile.background[ion]) / profile.scale[ion]
+        ax.plot((profile.depth + profile.lag[ion]) * 1e9, seen, "k-", lw=1.2)
     return ax
 
 
@@ -116,8 +114,6 @@ def plot_sed(ax: Axes, sed: Any, occupancy: float, plateau: float | None = None)
 
 def landscape_figure(fit: LandscapeFit) -> Figure:
     """The result in one glance: every profile with its simulation, and the landscape."""
-    import matplotlib.pyplot as plt
-
     count = len(fit.cases)
     rows = (count + 2) // 2
     figure, grid = plt.subplots(rows, 2, figsize=(6.4, 2.6 * rows))
@@ -126,8 +122,16 @@ def landscape_figure(fit: LandscapeFit) -> Figure:
         plot_fit(ax, fit, number, depth=140e-9)
         ax.set_title(f"{element(fit.cases[number].foreign)}$^+$")
         ax.legend(loc="center left")
-    plot_sed(axes[count], gaussian_sed(fit.fwhm), fit.occupancy, min(r.plateau for r in fit.runs))
-    axes[count].set(title=f"SED: {fit.fwhm * 1e3:.0f} meV", xlabel="energy / meV")
+    sed = getattr(fit.law(), "sed", None)
+    if sed is None:  # a table of D: the distribution it implies, where the data have been
+        sed = sed_from_diffusivity(fit.law(), fit.cases[0].glass.temperature, fit.occupancy)
+        axes[count].plot(sed.energy * 1e3, sed.density, "k-")
+        axes[count].set(ylabel="density / eV$^{-1}$", ylim=(0, None))
+    else:
+        plateaus = [run.plateau for run in fit.runs if np.isfinite(run.plateau)]
+        plot_sed(axes[count], sed, fit.occupancy, min(plateaus, default=None))
+    width = f": {fit.fwhm * 1e3:.0f} meV" if np.isfinite(fit.fwhm) else ""
+    axes[count].set(title=f"SED{width}", xlabel="energy / meV")
     for ax in axes[count + 1 :]:
         ax.remove()
     return figure
@@ -140,8 +144,6 @@ def _depth_axes(ax: Axes, depth: float) -> Axes:
 
 def sketch_experiment() -> Figure:
     """The CAIT experiment: beam, glass plate with its replaced zone, grounded electrode, meter."""
-    import matplotlib.pyplot as plt
-
     figure, ax = plt.subplots(figsize=(6.4, 2.9))
     arrow = {"arrowstyle": "-|>", "lw": 1.5, "shrinkA": 0, "shrinkB": 0}
     for left, right, colour, name in (
@@ -168,4 +170,99 @@ def sketch_experiment() -> Figure:
     ax.text(7.35, 0.98, "electrode, 0 V", ha="center", va="bottom")
     ax.set(xlim=(0, 9), ylim=(-0.05, 1.05))
     ax.axis("off")
+    return figure
+
+
+def check_figure(case: Case, name: str, profile: Profile | None = None) -> Figure:
+    """Show why one check of a profile passes or fails.
+
+    Parameters
+    ----------
+    case : Case
+    name : str
+        Of a check in ``case.profile().checks``.
+    profile : Profile, optional
+        If it has been made already.
+    """
+    profile = profile or case.profile()
+    checks = {check.name: check for check in profile.checks}
+    if name not in checks:
+        raise ValueError(f"name = {name!r} is no check of this profile; those are {list(checks)}")
+    check = checks[name]
+    figure, ax = plt.subplots(figsize=(6.4, 2.9))
+    x, used = profile.depth * 1e9, profile.used
+    if name == "charge balance":
+        foreign = np.where(
+            used, profile.fraction[case.foreign], profile.fraction[case.foreign][used][:10].mean()
+        )
+        found = np.cumsum(np.diff(profile.edges) * foreign) * E_CHARGE * case.glass.ion_density
+        ax.plot(x, found / case.charge, "k-", label="found in the profile")
+        ax.axhspan(check.low, check.high, color="C2", alpha=0.25, lw=0, label="allowed")
+        ax.set(ylabel="charge / charge passed")
+    elif name in ("dead time corrected", "counts not saturated"):
+        _, raw, _ = case.recording().cycles(case.native, case.foreign, case.matrix)
+        for ion, counts in raw.items():
+            blocks = np.array_split(counts[used], used.sum() // 20)
+            mean = np.array([b.mean() for b in blocks])
+            variance = [  # about a straight line
+                np.polyfit(np.arange(b.size), b, 1, full=True)[1][0] / (b.size - 2) for b in blocks
+            ]
+            level = (mean > 100) & (np.abs(np.gradient(mean)) < 0.1 * mean)
+            ax.plot(mean[level], (variance / mean)[level], "o", ms=4, label=ion, **_marker(ion))
+        ax.axhline(1, color="k", ls="--", lw=1, label="Poisson")
+        ax.set(xlabel="counts a cycle", ylabel="variance / mean", ylim=(0, None))
+    elif name == "ions not swapped":
+        matrix = case.recording().cycles(case.native, case.matrix)[1][case.matrix]
+        for ion in (case.native, case.foreign):
+            signal = profile.counts[ion] / matrix
+            label = f"{ion}, {'native' if ion == case.native else 'foreign'}"
+            ax.plot(x, signal / signal[used].max(), label=label, **ion_style(ion))
+        ax.set(ylabel="signal / matrix, scaled")
+    else:
+        for ion in (case.native, case.foreign):
+            ax.plot(x, profile.fraction[ion], label=ion, **ion_style(ion))
+        total = profile.fraction[case.native] + profile.fraction[case.foreign]
+        ax.plot(x, total, color="0.5", lw=0.8, label="sum")
+        ax.axhline(1, color="k", ls="--", lw=0.8)
+        ax.set(ylabel="fraction $n/N$", ylim=(-0.1, min(np.nanpercentile(total, 98) * 1.3, 5)))
+    if not ax.get_xlabel():
+        ax.set(xlabel="depth / nm", xlim=(0, x[-1]))
+    ax.set_title(f"{name}: {check.value:.3g}, {'ok' if check.passed else 'FAILED'}")
+    ax.legend(fontsize="small")
+    return figure
+
+
+def _marker(ion: str) -> dict[str, Any]:
+    return {"color": ion_style(ion)["color"], "mfc": "none"}
+
+
+def corner_figure(posterior: Posterior, names: Sequence[str] | None = None) -> Figure:
+    """Each parameter of a posterior on the diagonal, each pair below it.
+
+    ``names`` are some of ``posterior.names``; all of them by default. Widths are in meV.
+    """
+    names = tuple(names or posterior.names)
+    columns = [
+        posterior.samples[:, posterior.names.index(name)] * (1e3 if name == "fwhm" else 1)
+        for name in names
+    ]
+    size = len(names)
+    figure, axes = plt.subplots(size, size, figsize=(6.4, 6.0), squeeze=False, sharex="col")
+    for i, j in np.ndindex(size, size):
+        ax = axes[i, j]
+        if j > i:
+            ax.remove()
+            continue
+        if i == j:
+            ax.hist(columns[i], bins=25, color="C0", alpha=0.6)
+            ax.set_yticks([])
+        else:
+            ax.hist2d(columns[j], columns[i], bins=30, cmap="Greys")
+        ax.locator_params(nbins=3)
+        ax.ticklabel_format(useOffset=False)
+        ax.tick_params(labelsize="x-small", labelbottom=i == size - 1, labelleft=0 == j < i)
+        for name, place, shown in ((names[j], "x", i == size - 1), (names[i], "y", 0 == j < i)):
+            label = "FWHM / meV" if name == "fwhm" else name.replace("log10_", "log10 ")
+            if shown:
+                getattr(ax, f"set_{place}label")(label, fontsize="x-small")
     return figure

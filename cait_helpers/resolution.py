@@ -111,8 +111,8 @@ def blur(
     ----------
     x : array_like, shape (n,)
         Nodes (m), strictly increasing, n >= 2.
-    f : array_like, shape (n,)
-        Values at the nodes.
+    f : array_like, shape (n,) or (k, n)
+        Values at the nodes, of one profile or of several.
     edges : array_like, shape (m + 1,)
         Edges of the slices (m), strictly increasing.
     resolution : Resolution, optional
@@ -120,7 +120,7 @@ def blur(
 
     Returns
     -------
-    ndarray, shape (m,)
+    ndarray, shape (m,) or (k, m)
 
     Raises
     ------
@@ -128,21 +128,29 @@ def blur(
         If shapes do not fit or nodes or edges do not increase.
     """
     x, f, edges = (np.asarray(a, dtype=float) for a in (x, f, edges))
-    if x.ndim != 1 or x.shape != f.shape or x.size < 2:
-        raise ValueError(f"x and f need one shape (n,) with n >= 2, not {x.shape} and {f.shape}")
+    if x.ndim != 1 or x.size < 2 or f.ndim not in (1, 2) or x.shape != f.shape[-1:]:
+        raise ValueError(
+            f"x needs a shape (n,) with n >= 2 and f (n,) or (k, n), not {x.shape} and {f.shape}"
+        )
     if edges.ndim != 1 or edges.size < 2 or not np.all(np.diff(edges) > 0):
         raise ValueError("edges must have the shape (m + 1,) with m >= 1 and increase strictly")
     if not np.all(np.diff(x) > 0):
         raise ValueError("x must increase strictly")
-    rise = f - f[0]  # so that a constant stays exactly what it is
+    rise = f - f[..., :1]  # so that a constant stays exactly what it is
     z = edges - resolution.shift if resolution else edges
 
     # the integral of the profile up to each edge, and what each kink adds to it
-    nodes = np.union1d(x, z)
-    area = scipy.integrate.cumulative_trapezoid(np.interp(nodes, x, rise), nodes, initial=0)
-    integral = area[np.searchsorted(nodes, z)]
+    slope = np.diff(f) / np.diff(x)
+    place = np.searchsorted(x, z, side="right") - 1  # -1 above the mesh, where the rise is zero
+    cell = np.clip(place, 0, x.size - 2)
+    before = scipy.integrate.cumulative_trapezoid(rise, x, axis=-1, initial=0)
+    along = z - x[cell]
+    integral = before[..., cell] + along * (rise[..., cell] + along * slope[..., cell] / 2)
+    beyond = z - x[-1]
+    integral = np.where(beyond > 0, before[..., -1:] + beyond * rise[..., -1:], integral)
+    integral = np.where(place < 0, 0.0, integral)
     if resolution:
-        kink = np.diff(np.diff(f) / np.diff(x), prepend=0.0, append=0.0)
-        bent = kink != 0
-        integral += resolution._bend(z[:, None] - x[bent]) @ kink[bent]
-    return f[0] + np.diff(integral) / np.diff(edges)
+        kink = np.diff(slope, prepend=0.0, append=0.0)
+        bent = np.any(np.atleast_2d(kink) != 0, axis=0)
+        integral += kink[..., bent] @ resolution._bend(z[:, None] - x[bent]).T
+    return f[..., :1] + np.diff(integral) / np.diff(edges)

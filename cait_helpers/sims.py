@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.polynomial import Polynomial
+from numpy.polynomial.legendre import legvander
 from numpy.typing import ArrayLike, NDArray
 from scipy.constants import e
 
@@ -48,6 +49,8 @@ class Profile:
     native, foreign : str
     edges : ndarray, shape (n + 1,)
         Depths (m) where the cycles begin and end; ``depth`` (n,) are their middles.
+    lag : dict of str to float
+        How much deeper (m) the slice of an ion lies, where species are counted in turn.
     fraction, sigma : dict of str to ndarray, shape (n,)
         Share of the ion of all mobile ions in the bulk, and its counting error: Poisson with
         variance counts + 1 (the posterior of a flat prior: not zero at zero counts).
@@ -59,6 +62,9 @@ class Profile:
         Relative standard error of the scale, the same for all depths.
     background : dict of str to float
         Counts per cycle.
+    drift : ndarray, shape (n, 3)
+        Relative changes of ``scale`` with depth, linear to cubic, that the counting noise of the
+        matrix signal leaves open: each with an independent coefficient of variance one.
     used : ndarray of bool, shape (n,)
         False in the surface transient.
     checks : tuple of Check
@@ -67,12 +73,14 @@ class Profile:
     native: str
     foreign: str
     edges: Array
+    lag: dict[str, float]
     fraction: dict[str, Array]
     sigma: dict[str, Array]
     counts: dict[str, Array]
     scale: dict[str, Array]
     scale_error: dict[str, float]
     background: dict[str, float]
+    drift: Array
     used: NDArray[np.bool_]
     checks: tuple[Check, ...]
 
@@ -125,6 +133,18 @@ def steady_reference(matrix: ArrayLike, used: ArrayLike | None = None) -> tuple[
     kept = max(0.0, 1 - matrix[used].mean() / max(square, 1e-300))
     reference = np.maximum(smooth + kept * (matrix - smooth), floor)
     return reference, kept * np.sqrt(matrix + 1) / reference
+
+
+def reference_drift(matrix: ArrayLike, used: ArrayLike) -> Array:
+    """How far the cubic of `steady_reference` may be off: three relative changes, shape (n, 3).
+
+    Times independent coefficients of mean zero and variance one they scatter as the cubic does by
+    counting noise; its mean is left out, for the levels of the signals are fitted anyway.
+    """
+    matrix, used = np.asarray(matrix, dtype=float), np.asarray(used, dtype=bool)
+    basis = legvander(np.linspace(-1, 1, matrix.size), 3)
+    covariance = np.linalg.inv(basis[used].T @ basis[used]) / matrix[used].mean()
+    return basis[:, 1:] @ np.linalg.cholesky(covariance[1:, 1:])
 
 
 def front_cycle(native: ArrayLike) -> int:
@@ -227,7 +247,7 @@ def normalise(
         raise ValueError(f"background names {sorted(background)}; allowed are {ions}")
     level = {ion: require(f"background of {ion}", background.get(ion, 0.0), 0, 1e9) for ion in ions}
 
-    time, raw = recording.cycles(*ions)
+    time, raw, lags = recording.cycles(*ions)
     cycle = np.arange(time.size - 1)
     if cycle.size < 20:
         raise SimsError(f"{recording.path}: {cycle.size} common cycles, at least 20 are needed")
@@ -244,10 +264,10 @@ def normalise(
         used = edges[:-1] >= transient * (1 - 1e-9)
         reference, reference_error = steady_reference(net[matrix], used)
         front = front_cycle(net[native] / reference)
-        bulk = cycle >= (front + cycle.size) // 2
-        if net[native][bulk].sum() <= 0:
-            raise SimsError(f"{recording.path}: no counts of {native} in the bulk: is it native?")
-        native_level = net[native][bulk].sum() / reference[bulk].sum()
+        bulk = cycle >= min((front + cycle.size) // 2, cycle.size - 5)
+        # no less than its own error: background alone leaves a profile whose checks fail
+        bulk_counts = max(net[native][bulk].sum(), 1 + np.sqrt(counts[native][bulk].sum()))
+        native_level = bulk_counts / reference[bulk].sum()
         y = net[native] / (native_level * reference)
     zone = used & (cycle < front)
     # positive unless there is no replaced zone: then foreign fractions are nan and checks fail
@@ -261,7 +281,7 @@ def normalise(
         for ion in scale
     }
     native_error = np.sqrt(
-        1 / counts[native][bulk].sum() + np.mean(reference_error[bulk] ** 2) / bulk.sum()
+        1 / max(counts[native][bulk].sum(), 1) + np.mean(reference_error[bulk] ** 2) / bulk.sum()
     )
     foreign_error = np.nan
     if foreign_level > 0:
@@ -269,36 +289,38 @@ def normalise(
         spread += (native_error * (reference * y)[zone].sum()) ** 2
         foreign_error = np.sqrt(1 / counts[foreign][zone].sum() + spread / replaced**2)
 
-    steady = [raw[native][bulk]]
-    if recording.unit == "counts":  # else these are interpolated: they scatter less
-        steady.append(raw[matrix][used])
+    steady = [raw[native][bulk], raw[matrix][used]]
     place = float(edges[front] / edges[-1])
     where = "depth, as a share of the profile, where the native ion falls below half"
     span = float(reference[used].max() / reference[used].min())
     checks = [
+        _swap_check(net, reference, used),
         _bulk_check(fraction[native][bulk]),
         Check("front inside the profile", place, 1e-3, 0.9, where),
         _mass_check(fraction, sigma, used),
         _matrix_check(net[matrix], y, used),
         Check("beam steady", span, 1.0, 2.0, "largest over smallest matrix signal"),
         _saturation_check(raw, pulses, steady),
+        _dead_time_check(recording, ions, pulses),
     ]
     if charge is not None:
         # in the transient the fraction is taken from the first ten cycles after it
         filled = np.where(used, fraction[foreign], fraction[foreign][used][:10].mean())
         found = exchanged_charge(edges, filled, ion_density) / charge
         text = "charge of the foreign ions found over the charge passed"
-        checks.append(Check("charge balance", found, 0.9, 1.1, text))
+        checks.append(Check("charge balance", found, 0.94, 1.06, text))
     return Profile(
         native=native,
         foreign=foreign,
         edges=edges,
+        lag={ion: lags[ion] * float(edges[-1] / time[-1]) for ion in scale},
         fraction=fraction,
         sigma=sigma,
         counts={ion: counts[ion] for ion in scale},
         scale=scale,
         scale_error={native: float(native_error), foreign: float(foreign_error)},
         background={ion: level[ion] for ion in scale},
+        drift=reference_drift(counts[matrix], used),
         used=used,
         checks=tuple(checks),
     )
@@ -326,6 +348,28 @@ def _arrived(
 
 
 # --- the checks -----------------------------------------------------------------------------
+
+
+def _swap_check(net: dict[str, Array], reference: Array, used: Array) -> Check:
+    """The native ion is the one that fills the deep glass; the foreign one came from the beam."""
+    native, foreign, _ = net
+    quarter = np.flatnonzero(used).size // 4
+
+    def share_deep(ion: str) -> float:
+        signal = (net[ion] / reference)[used]
+        ends = max(signal[-quarter:].mean(), 0.0), max(signal[:quarter].mean(), 0.0)
+        return ends[0] / max(sum(ends), 1e-300)
+
+    value = share_deep(native) - share_deep(foreign)
+    text = "deep minus shallow: share of native signal in the deep quarter less that of foreign"
+    return Check("ions not swapped", float(value), 0.0, 1.0, text)
+
+
+def _dead_time_check(recording: Recording, ions: tuple[str, ...], pulses: float | None) -> Check:
+    """Raw counts of a time-of-flight instrument need their pulses."""
+    raw = sum(recording.dead_time_corrected[ion] is False for ion in ions)
+    text = "channels of raw counts whose dead time is not corrected: give the pulses a cycle"
+    return Check("dead time corrected", float(raw if pulses is None else 0), 0.0, 0.0, text)
 
 
 def _bulk_check(native: Array) -> Check:

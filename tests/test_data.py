@@ -141,7 +141,8 @@ def test_one_sample_in_two_formats_has_one_profile():
         step = np.diff(profile.edges)
         area = np.cumsum(np.append(0, profile.fraction[ion] * step))
         variance = np.cumsum(np.append(0, (profile.sigma[ion] * step) ** 2))
-        area, variance = (np.diff(np.interp(edges, profile.edges, a)) for a in (area, variance))
+        known = profile.edges + profile.lag[ion]
+        area, variance = (np.diff(np.interp(edges, known, a)) for a in (area, variance))
         mean = area / 10e-9
         return mean, variance / 10e-9**2 + (profile.scale_error[ion] * mean) ** 2
 

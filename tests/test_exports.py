@@ -140,14 +140,22 @@ def test_a_cameca_export_is_read_with_a_time_axis_for_each_species(saved, sep, d
     assert recording.total_time == 15.0
 
 
-def test_peak_jumping_channels_are_brought_to_one_axis(saved):
-    """Counts that rise by 7 a second do so on the common axis as well, wherever it lies."""
-    late = TIME[:, None] + np.arange(3)
-    edges, counts = saved(cameca(IONS[:3], TIME, 7 * late)).cycles("Li+", "total", "B+")
+def test_peak_jumping_channels_keep_their_counts_and_tell_their_lag(saved):
+    """The three species are counted a second apart; nothing is interpolated."""
+    edges, counts, lags = saved(MAGNETIC).cycles("Li+", "total", "B+")
     middle = (edges[1:] + edges[:-1]) / 2
     np.testing.assert_allclose(np.diff(edges), 2.0)
-    for ion in IONS[:3]:
-        np.testing.assert_allclose(counts[ion], 7 * middle, rtol=1e-9)
+    np.testing.assert_allclose(middle, saved(MAGNETIC).time["Li+"])
+    assert lags == {"Li+": 0.0, "total": -1.0, "B+": 1.0}
+    for column, ion in enumerate(IONS[:3]):
+        np.testing.assert_allclose(counts[ion], COUNTS[:, column], rtol=1e-9)
+
+
+def test_species_out_of_sequence_are_refused(saved):
+    recording = saved(MAGNETIC)
+    recording.time["B+"][3] += 0.9
+    with pytest.raises(SimsError, match=r"time of B\+ against that of Li\+ is not constant"):
+        recording.cycles("Li+", "B+")
 
 
 def test_an_interrupted_last_cameca_cycle_keeps_what_was_counted(saved):
@@ -167,7 +175,8 @@ def test_rates_without_a_counting_time_have_an_unknown_exposure(saved):
 
 
 def test_cycles_start_at_the_stated_time_and_end_where_the_next_begins(saved):
-    edges, _ = saved(plain_csv(IONS, TIME, COUNTS)).cycles("Li+", "K+")
+    edges, _, lags = saved(plain_csv(IONS, TIME, COUNTS)).cycles("Li+", "K+")
+    assert not any(lags.values())
     np.testing.assert_array_equal(edges, [0, 2, 4, 6, 8, 10, 12])
 
 

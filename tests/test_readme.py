@@ -37,14 +37,15 @@ def run(folder) -> subprocess.CompletedProcess:
 def test_the_script_of_the_readme_finds_the_width_in_the_shipped_data(tmp_path):
     """The case file and the ten lines, word for word, on the rubidium export.
 
-    The data were made with 250 meV; 2 meV is five times the interval of one ion.
+    The data were made with 250 meV; 2 meV is four times the interval of one ion.
     """
     outcome = run(tmp_path)
     assert outcome.returncode == 0, outcome.stderr
     width = re.search(r"FWHM of the SED +([\d.]+) meV", outcome.stdout)
     assert float(width[1]) == pytest.approx(250, abs=2)
     assert "charge balance" in outcome.stdout
-    assert (tmp_path / "my_run.png").stat().st_size > 10_000
+    assert (tmp_path / "my_report" / "landscape.png").stat().st_size > 10_000
+    assert (tmp_path / "my_report" / "posterior.csv").stat().st_size > 10_000
 
 
 def test_the_script_of_the_readme_has_ten_lines():

@@ -140,8 +140,8 @@ def test_the_tail_points_into_the_glass():
 @pytest.mark.parametrize(
     ("x", "f", "edges", "expected"),
     [
-        ([0, 1], [0, 1, 2], [0, 1], "x and f need one shape"),
-        ([0], [0], [0, 1], "x and f need one shape"),
+        ([0, 1], [0, 1, 2], [0, 1], "x needs a shape"),
+        ([0], [0], [0, 1], "x needs a shape"),
         ([0, 0], [0, 1], [0, 1], "x must increase"),
         ([0, np.nan], [0, 1], [0, 1], "x must increase"),
         ([0, 1], [0, 1], [0], "edges must have"),
