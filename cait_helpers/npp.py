@@ -459,7 +459,7 @@ def _advance(problem: _Problem, cells: int, mesh, rtol: float) -> Run:
     # So they do at the start of a second run, before the mesh has learnt where its fronts go.
     tol = 0.2 * rtol
     if mesh is None:
-        tol = min(rtol, 1e-3) if problem.start is None else min(0.1 * rtol, 3e-4)
+        tol = min(0.5 * rtol, 1e-3) if problem.start is None else min(0.1 * rtol, 3e-4)
     verdict, steps, rejected, factorisations, lowest = kernels.advance(
         setting, nodes, state, problem.knots, problem.values, problem.t_end, problem.charge_end,
         tol, 0.2 * problem.surface, problem.surface, mesh is None, _MAX_STEPS, history,
@@ -658,9 +658,10 @@ def simulate(
         growth = 1.5
         if coarse is not None:
             # Of second order, or of first where the ions in front have no sharp end: so much of
-            # the error of the finer mesh is the difference of the two, doubled for safety.
+            # the error of the finer mesh is the difference of the two; two and a half times that
+            # for safety.
             order = 2 if fine.front_depth > 0 else 1
-            share = 2 / ((fine.stats.cells / coarse.stats.cells) ** order - 1)
+            share = 2.5 / ((fine.stats.cells / coarse.stats.cells) ** order - 1)
             error = {key: share * d for key, d in _difference(coarse, fine).items()}
             fine = replace(fine, stats=replace(fine.stats, estimated_error=error))
             failure = f"; with {cells} cells the estimated errors are {error}"
