@@ -504,7 +504,8 @@ def _advance(problem: _Problem, cells: int, mesh, rtol: float) -> Run:
         native=problem.names[-1],
         beam=problem.names[setting.beam],
         nodes=nodes * _NM,
-        fraction=dict(zip(problem.names, y.T.copy(), strict=True)),
+        # far ahead of the front they decay to where doubles end, and arithmetic with them
+        fraction=dict(zip(problem.names, np.where(np.abs(y.T) < 1e-99, 0.0, y.T), strict=True)),
         potential=between[::-1].cumsum()[::-1] * glass.thermal_voltage,
         excess_charge=excess,
         sheet_charge=float(setting.lam2 * f[0] * _NM * charge_density),

@@ -581,7 +581,8 @@ def test_an_independent_integrator_finds_the_same(mild):
     start = np.concatenate([np.ones(cells), np.zeros(cells)])
     start[cells] = lam2 * field / h
     end = until.value / (e * N) * 1e9
-    found = solve_ivp(slopes, (0, end), start, method="BDF", rtol=1e-5, atol=1e-7)
+    with np.errstate(invalid="ignore", over="ignore"):  # BDF's table of differences begins empty
+        found = solve_ivp(slopes, (0, end), start, method="BDF", rtol=1e-5, atol=1e-7)
     assert found.success
     native = found.y[:cells, -1]
     run = simulate(
