@@ -66,6 +66,19 @@ def _arguments(problem: Problem, mesh: NDArray, fitted: bool) -> tuple:
     return mesh, 1.0, s["lam2"], s["D"], s["d_beam"], fitted
 
 
+def _explicit(problem: Problem, mesh: NDArray, atol_y: float, atol_f: float, fitted: bool):
+    """Rates of the explicit form, their arguments, start, and absolute tolerances."""
+    s, cells = problem.scaled, mesh.size - 1
+    start = np.append(galvanostatic_start(problem, mesh), stencil.BORDER)
+    atol = np.append(np.tile([atol_y, atol_f], cells), atol_y * stencil.BORDER)
+    atol[0] *= mesh[1]
+    if problem.voltage is None:
+        return stencil.galvanostatic, _arguments(problem, mesh, fitted), start[:-1], atol[:-1]
+    lag = s["lam2"] / s["D"][-1] * 1e-2
+    arguments = (mesh, s["voltage"], s["lam2"], s["D"], s["d_beam"], fitted, lag)
+    return stencil.bordered, arguments, start, atol
+
+
 def ida(
     problem: Problem, mesh: NDArray, rtol: float, atol_y: float, atol_f: float, fitted=False,
     linsolver="band",
@@ -119,25 +132,23 @@ def lsoda(
 ) -> Solver:
     """SciPy's LSODA through odeint (less Python in its loop than solve_ivp): banded differences.
 
-    Galvanostatic only: the border of the potentiostatic problem is not banded.
+    Under a voltage dense ones: it knows no border.
     """
     from scipy.integrate import odeint
 
-    galvanostatic, arguments = stencil.galvanostatic, _arguments(problem, mesh, fitted)
-    start = galvanostatic_start(problem, mesh)
+    function, arguments, start, atol = _explicit(problem, mesh, atol_y, atol_f, fitted)
     out = np.empty_like(start)
-    atol = np.tile([atol_y, atol_f], mesh.size - 1)
-    atol[0] *= mesh[1]
+    bands = {"ml": 2, "mu": 2} if problem.voltage is None else {}
     span = [0.0, problem.scaled["end"]]
 
     def rhs(t, z):
-        galvanostatic(z, *arguments, out)
+        function(z, *arguments, out)
         return out
 
     def solve():
         end, info = odeint(
-            rhs, start, span, tfirst=True, ml=2, mu=2, rtol=rtol, atol=atol, mxstep=10**6,
-            full_output=True,
+            rhs, start, span, tfirst=True, rtol=rtol, atol=atol, mxstep=10**6, full_output=True,
+            **bands,
         )  # fmt: skip
         if info["message"] != "Integration successful.":
             raise RuntimeError(info["message"])
@@ -158,25 +169,15 @@ def scipy_ivp(
     s = problem.scaled
     bordered = problem.voltage is not None
     cells = mesh.size - 1
-    size = 2 * cells + bordered
-    start = np.full(size, stencil.BORDER)
-    start[: 2 * cells] = galvanostatic_start(problem, mesh)
-    atol = np.append(np.tile([atol_y, atol_f], cells), atol_y * stencil.BORDER)[:size]
-    atol[0] *= mesh[1]
+    function, arguments, start, atol = _explicit(problem, mesh, atol_y, atol_f, fitted)
+    size = start.size
     # Places of the bands in compressed columns, and of the border behind them.
     column = np.repeat(np.arange(2 * cells), 5)
     row = column + np.tile(np.arange(-2, 3), 2 * cells)
     inside = (row >= 0) & (row < 2 * cells)
     indices, where = row[inside], inside.reshape(-1, 5)
     bands = np.empty((5, 2 * cells))
-    if bordered:
-        lag = s["lam2"] / s["D"][-1] * 1e-2
-        arguments = (mesh, s["voltage"], s["lam2"], s["D"], s["d_beam"], fitted, lag)
-        widths = face_widths(mesh)
-        function = stencil.bordered
-    else:
-        arguments = _arguments(problem, mesh, fitted)
-        function = stencil.galvanostatic
+    lag, widths = arguments[-1], face_widths(mesh)
 
     def rhs(t, z):
         out = np.empty(size)

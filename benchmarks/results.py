@@ -19,7 +19,8 @@ from itertools import product
 from pathlib import Path
 
 CODES = (
-    "ours", "ours, loosest", "SUNDIALS IDA", "SciPy LSODA", "SciPy BDF", "SciPy Radau", "PyBaMM IDAKLU", "FiPy",
+    "ours", "ours, loosest", "SUNDIALS IDA", "SciPy LSODA", "SciPy BDF", "SciPy Radau",
+    "PyBaMM IDAKLU", "FiPy",
 )  # fmt: skip
 COLUMNS = (
     "class", "problem", "code", "cells", "time / ms", "CPU / ms", "runs", "ratio", "CPU ratio",
