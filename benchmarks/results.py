@@ -76,37 +76,42 @@ def table(found: dict) -> str:
 
 
 def figure(found: dict):
-    """Time against the plateau's error, one panel a problem; filled: in the class continuum."""
+    """Time of the processor against the plateau's error, one panel a problem.
+
+    Filled: in the class continuum. Errors above one are drawn at one.
+    """
     import matplotlib
 
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
     names = sorted({row["problem"] for row in found["rows"]}, key=len)
-    codes = list(dict.fromkeys(row["code"] for row in found["rows"]))
     fig, axes = plt.subplots(
-        1, len(names), figsize=(3.2 * len(names), 3.2), sharex=True, sharey=True, squeeze=False,
+        1, len(names), figsize=(3.2 * len(names), 3.6), sharex=True, sharey=True, squeeze=False,
         layout="constrained",
     )  # fmt: skip
     for ax, name in zip(axes[0], names, strict=True):
-        for code, marker, colour in zip(codes, "o^sDvPX", plt.cm.tab10.colors, strict=False):
+        for code, marker, colour in zip(CODES, "o.^sDvPX", plt.cm.tab10.colors, strict=False):
             rows = [r for r in found["rows"] if r["problem"] == name and r["code"] == code]
-            label = code
             for row in rows:
                 if "failed" in row or not row["errors"]["plateau"] >= 0:
                     continue
-                filled = colour if row["in_class"] else "none"
                 ax.plot(
-                    row["errors"]["plateau"], row["seconds"], marker, color=colour,
-                    markerfacecolor=filled, label=label,
+                    min(row["errors"]["plateau"], 1.0), row["cpu_seconds"], marker, color=colour,
+                    markerfacecolor=colour if row["in_class"] else "none", label=code,
                 )  # fmt: skip
-                label = None
         ax.axvline(0.01, color="0.6", lw=0.8)
-        ax.set(xscale="log", yscale="log", title=f"problem ({name})", xlabel="error of the plateau")
-    axes[0, 0].set_ylabel("time of a run / s")
+        ax.set(
+            xscale="log", yscale="log", title=f"problem ({name})",
+            xlabel="relative error of the plateau",
+        )  # fmt: skip
+    axes[0, 0].set_ylabel("processor time of a run / s")
     handles = {}
     for ax in axes[0]:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
-            handles.setdefault(label, handle)
+            if handle.get_markerfacecolor() != "none":
+                handles.setdefault(label, handle)
+            elif label not in handles:
+                handles[label] = handle
     fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, fontsize=8)
     return fig
