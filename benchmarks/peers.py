@@ -66,6 +66,19 @@ def _arguments(problem: Problem, mesh: NDArray, fitted: bool) -> tuple:
     return mesh, 1.0, s["lam2"], s["D"], s["d_beam"], fitted
 
 
+def _explicit(problem: Problem, mesh: NDArray, atol_y: float, atol_f: float, fitted: bool):
+    """Rates of the explicit form, their arguments, start, and absolute tolerances."""
+    s, cells = problem.scaled, mesh.size - 1
+    start = np.append(galvanostatic_start(problem, mesh), stencil.BORDER)
+    atol = np.append(np.tile([atol_y, atol_f], cells), atol_y * stencil.BORDER)
+    atol[0] *= mesh[1]
+    if problem.voltage is None:
+        return stencil.galvanostatic, _arguments(problem, mesh, fitted), start[:-1], atol[:-1]
+    lag = s["lam2"] / s["D"][-1] * 1e-2
+    arguments = (mesh, s["voltage"], s["lam2"], s["D"], s["d_beam"], fitted, lag)
+    return stencil.bordered, arguments, start, atol
+
+
 def ida(
     problem: Problem, mesh: NDArray, rtol: float, atol_y: float, atol_f: float, fitted=False,
     linsolver="band",
@@ -119,25 +132,23 @@ def lsoda(
 ) -> Solver:
     """SciPy's LSODA through odeint (less Python in its loop than solve_ivp): banded differences.
 
-    Galvanostatic only: the border of the potentiostatic problem is not banded.
+    Under a voltage dense ones: it knows no border.
     """
     from scipy.integrate import odeint
 
-    galvanostatic, arguments = stencil.galvanostatic, _arguments(problem, mesh, fitted)
-    start = galvanostatic_start(problem, mesh)
+    function, arguments, start, atol = _explicit(problem, mesh, atol_y, atol_f, fitted)
     out = np.empty_like(start)
-    atol = np.tile([atol_y, atol_f], mesh.size - 1)
-    atol[0] *= mesh[1]
+    bands = {"ml": 2, "mu": 2} if problem.voltage is None else {}
     span = [0.0, problem.scaled["end"]]
 
     def rhs(t, z):
-        galvanostatic(z, *arguments, out)
+        function(z, *arguments, out)
         return out
 
     def solve():
         end, info = odeint(
-            rhs, start, span, tfirst=True, ml=2, mu=2, rtol=rtol, atol=atol, mxstep=10**6,
-            full_output=True,
+            rhs, start, span, tfirst=True, rtol=rtol, atol=atol, mxstep=10**6, full_output=True,
+            **bands,
         )  # fmt: skip
         if info["message"] != "Integration successful.":
             raise RuntimeError(info["message"])
@@ -158,25 +169,15 @@ def scipy_ivp(
     s = problem.scaled
     bordered = problem.voltage is not None
     cells = mesh.size - 1
-    size = 2 * cells + bordered
-    start = np.full(size, stencil.BORDER)
-    start[: 2 * cells] = galvanostatic_start(problem, mesh)
-    atol = np.append(np.tile([atol_y, atol_f], cells), atol_y * stencil.BORDER)[:size]
-    atol[0] *= mesh[1]
+    function, arguments, start, atol = _explicit(problem, mesh, atol_y, atol_f, fitted)
+    size = start.size
     # Places of the bands in compressed columns, and of the border behind them.
     column = np.repeat(np.arange(2 * cells), 5)
     row = column + np.tile(np.arange(-2, 3), 2 * cells)
     inside = (row >= 0) & (row < 2 * cells)
     indices, where = row[inside], inside.reshape(-1, 5)
     bands = np.empty((5, 2 * cells))
-    if bordered:
-        lag = s["lam2"] / s["D"][-1] * 1e-2
-        arguments = (mesh, s["voltage"], s["lam2"], s["D"], s["d_beam"], fitted, lag)
-        widths = face_widths(mesh)
-        function = stencil.bordered
-    else:
-        arguments = _arguments(problem, mesh, fitted)
-        function = stencil.galvanostatic
+    lag, widths = arguments[-1], face_widths(mesh)
 
     def rhs(t, z):
         out = np.empty(size)
@@ -328,10 +329,11 @@ def fipy(
 ) -> Solver:
     """FiPy: both ions and the potential in one coupled matrix, implicit Euler, Newton-like sweeps.
 
-    ``step`` is the largest time step (a flux of one replaces one nm in one unit); the first ones
-    are smaller. The drift is FiPy's exponential convection (``fitted``) or central, at the
-    potential of the sweep before, and implicit in the change of the potential, without which
-    dielectric relaxation would bound the step.
+    ``step`` is the largest charge of a step, as the depth that it replaces (nm); the first ones are
+    smaller. Under a voltage each sweep corrects the current by the voltage of the last. The drift
+    is FiPy's exponential convection (``fitted``) or central, at the potential of the sweep before,
+    and implicit in the change of the potential, without which dielectric relaxation would bound
+    the step.
     """
     import time
 
@@ -354,13 +356,8 @@ def fipy(
         d_native = fp.FaceVariable(mesh=grid, value=s["D"][-1])
         d_beam = fp.FaceVariable(mesh=grid, value=s["d_beam"])
         d_beam.constrain(0.0, where=grid.facesRight)
-        first = np.zeros(h.size)
-        first[0] = 1.0
-        pin = 0.0 if problem.voltage is None else first * 1e8
-        supply = fp.CellVariable(mesh=grid, value=first / h if problem.voltage is None else 0.0)
-        screen = 1.0 if problem.voltage is None else 1.0 - first
-        one = fp.CellVariable(mesh=grid, value=screen)
-        hold = fp.CellVariable(mesh=grid, value=pin)
+        supply = fp.CellVariable(mesh=grid, value=0.0)
+        one = fp.CellVariable(mesh=grid, value=1.0)
         equations = []
         for ion, d in ((y, d_beam), (native, d_native)):
             drift = d * ion.faceValue
@@ -369,32 +366,22 @@ def fipy(
                 == fp.DiffusionTerm(d, var=ion) + fp.DiffusionTerm(drift, var=phi)
                 - (drift * phi.faceGrad).divergence
             )  # fmt: skip
-        # Under a voltage the first cell holds the potential, and is neutral in place of a flux
-        # of the beam that would have to be known.
-        if problem.voltage is None:
-            equations[0] = equations[0] - supply
-            poisson = (
-                fp.DiffusionTerm(s["lam2"], var=phi) + fp.ImplicitSourceTerm(one, var=y)
-                + fp.ImplicitSourceTerm(one, var=native) - one
-            )  # fmt: skip
-        else:
-            equations[0] = (
-                equations[0] + fp.ImplicitSourceTerm(hold, var=y)
-                + fp.ImplicitSourceTerm(hold, var=native) - hold
-            )  # fmt: skip
-            poisson = (
-                fp.DiffusionTerm(s["lam2"], var=phi) + fp.ImplicitSourceTerm(one, var=y)
-                + fp.ImplicitSourceTerm(one, var=native) - one
-                - fp.ImplicitSourceTerm(hold, var=phi) + hold * s["voltage"]
-            )  # fmt: skip
+        equations[0] = equations[0] - supply
+        poisson = (
+            fp.DiffusionTerm(s["lam2"], var=phi) + fp.ImplicitSourceTerm(one, var=y)
+            + fp.ImplicitSourceTerm(one, var=native) - one
+        )  # fmt: skip
         system = equations[0] & equations[1] & poisson
         solver = LinearLUSolver(iterations=1)
-        t, dt, steps = 0.0, 1e-4, 0
+        t, dt, steps, current = 0.0, 1e-4, 0, 1.0
         while t < s["end"] * (1 - 1e-12):
-            dt = min(dt * 1.3, step, s["end"] - t)
+            dt = min(dt * 1.3, step / current, s["end"] - t)
             for ion in (y, native, phi):
                 ion.updateOld()
-            for _ in range(sweeps):
+            for sweep in range(sweeps):
+                if sweep > 0 and problem.voltage is not None:  # at a given state they go together
+                    current *= s["voltage"] / phi.value[0]
+                supply.setValue(current / h[0], where=grid.cellCenters[0] < h[0])
                 # the mean at a face decides the diffusivity, as in all other codes
                 at = np.clip(native.arithmeticFaceValue.value, 0, 1) ** 0.25
                 d_native.setValue(np.interp(at, place, s["D"]))
@@ -403,8 +390,7 @@ def fipy(
             if time.perf_counter() > until:
                 raise TimeoutError(f"{t / s['end']:.0%} of the time after {budget:g} s")
         foreign = np.array(y.value)
-        if problem.voltage is None:  # the attached sheet is part of the first cell here
-            foreign[0] = 1 - native.value[0]
+        foreign[0] = 1 - native.value[0]  # without the attached sheet
         return Profile(mesh, np.array(native.value), foreign), {"steps": steps}
 
     return solve
