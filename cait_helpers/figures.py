@@ -101,7 +101,7 @@ def plot_sed(ax: Axes, sed: Any, occupancy: float, plateau: float | None = None)
     ax.plot(relative, density, "k-")
     ax.fill_between(relative, density, where=energy <= level, color="C0", alpha=0.25, lw=0)
     if plateau is not None:
-        bottom = float(fermi_level(sed, plateau, occupancy))
+        bottom = float(fermi_level(sed, max(plateau, 1e-12), occupancy))
         moved = (energy <= level) & (energy >= bottom)
         ax.fill_between(relative, density, where=moved, color="C0", alpha=0.55, lw=0)
     ax.axvline(0, color="k", ls="--", lw=1)

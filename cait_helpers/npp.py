@@ -322,7 +322,10 @@ def _at(D: float | Callable, fraction: float) -> float:
 
 @dataclass(frozen=True)
 class _Problem:
-    """One simulation in the scaled units of the kernels; ``velocity`` and ``slowest`` in SI."""
+    """One simulation in the scaled units of the kernels; ``velocity`` and ``slowest`` in SI.
+
+    ``depth`` is about what will be replaced, ``surface`` the first cell.
+    """
 
     glass: Glass
     names: tuple[str, ...]
@@ -333,6 +336,7 @@ class _Problem:
     values: NDArray[np.float64]
     t_end: float
     charge_end: float
+    depth: float
     surface: float
     start: Run | None
 
@@ -410,6 +414,7 @@ def _scale(glass, ions, native, beam, drive, until, start) -> _Problem:
         values=values,
         t_end=t_end,
         charge_end=charge_end,
+        depth=depth,
         surface=0.05 * min(width, depth, 1.0),
         start=start,
     )
@@ -646,8 +651,9 @@ def simulate(
             )
         return _advance(problem, mesh.size - 1, mesh, rtol)
     # Two meshes like these often show rtol; where they fail, their error tells how many cells do.
-    # A second run has two fronts from its beginning.
-    cells = round((32 if start is None else 80) * (0.01 / rtol) ** 0.27)
+    # A second run has two fronts from its beginning; untouched glass takes cells by its decades.
+    decades = max(np.log10(glass.thickness / _NM / (2 * problem.depth)), 0.0)
+    cells = round((32 if start is None else 80) * (0.01 / rtol) ** 0.27 * (1 + 0.12 * decades))
     coarse, failure = None, ""
     while cells <= _MOST_CELLS:
         try:
