@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
 from scipy.constants import e, epsilon_0, k
-from scipy.interpolate import PchipInterpolator
 
 from . import kernels
 from .checks import require
@@ -438,7 +438,7 @@ def _initial(problem: _Problem, cells: int, mesh: NDArray[np.float64] | None):
                 inside = np.maximum(earlier.fraction[name] * np.diff(known), 0.0)
                 amounts[1:, i] = np.cumsum(inside)
         # Monotone, so that no ion becomes negative, and exact at both ends, so that none is lost.
-        interpolant = PchipInterpolator(known, amounts, axis=0)
+        interpolant = scipy.interpolate.PchipInterpolator(known, amounts, axis=0)
         for _ in range(30 if mesh is None else 0):
             y = np.ones((cells, k))
             y[:, :-1] = np.diff(interpolant(nodes), axis=0) / np.diff(nodes)[:, None]

@@ -138,7 +138,8 @@ def test_a_plateau_below_the_smallest_fraction_is_none():
     assert (found.kind, found.plateau, found.speed) == ("wave", 0.0, 1.0)
 
 
-@given(st.floats(-6.0, 2.0).filter(lambda v: abs(v) > 1e-6))
+# coefficients closer than 0.2 % make a front that is neither sharp nor spread (next test)
+@given(st.floats(-6.0, 2.0).filter(lambda v: abs(v) > 1e-3))
 @quietly
 def test_constant_coefficients_have_a_wave_or_a_fan_and_no_plateau(log_m):
     """m < 1: one jump at s = 1. m > 1: the fan t'(y) = xi in closed form, from 1/m to m."""
@@ -152,7 +153,7 @@ def test_constant_coefficients_have_a_wave_or_a_fan_and_no_plateau(log_m):
     xi = np.linspace(1 / m, m, 50)
     # t' = r/(1 - (1 - r) y)^2 = xi
     exact = (1 - np.sqrt(1 / (m * xi))) / (1 - 1 / m)
-    # 1e-16 over the distance 1 - 1/m between the two coefficients, which may be 2e-6
+    # rounding over the distance 1 - 1/m between the two coefficients, which may be 2e-3
     np.testing.assert_allclose(found.fan(xi), exact, atol=1e-9)
 
 
