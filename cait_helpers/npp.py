@@ -145,10 +145,12 @@ class Stats:
     smallest_cell : float
         Smallest cell of the final mesh (m).
     decay_length : float
-        D_beam e N / j, the length over which the front decays into untouched glass, at the end (m).
+        D e N / j at the end, with the smallest D of the foreign ions: the length over which the
+        front decays into untouched glass (m).
     estimated_error : dict of str to float
         Estimated relative errors of ``"profile"``, ``"plateau"``, ``"front"`` and ``"drive"`` (the
-        time that the charge took, or the voltage), from two meshes; empty on a fixed mesh.
+        time that the charge took, or the voltage), from two meshes; empty on a fixed mesh. Without
+        a front there is neither ``"plateau"`` nor ``"front"``, with three ions no ``"plateau"``.
     undershoot : float
         Most negative fraction met before it was filled from a neighbouring cell (<= 0).
     """
@@ -369,7 +371,11 @@ def _scale(glass, ions, native, beam, drive, until, start) -> _Problem:
             raise ValueError(
                 f"until = {until.value:g} s is longer than the record of {drive.time[-1]:g} s"
             )
-        if not potentiostatic and drive.time is None and t_end > 0.9 * glass.thickness / _NM:
+        supplied = t_end
+        if drive.time is not None:
+            inside = np.append(knots[knots < t_end], t_end)
+            supplied = np.trapezoid(np.interp(inside, knots, values), inside)
+        if not potentiostatic and supplied > 0.9 * glass.thickness / _NM:
             raise ValueError(
                 f"until = {until.value:g} s of this current supplies more than nine tenths of the"
                 " native charge of the plate"
@@ -405,8 +411,8 @@ def _scale(glass, ions, native, beam, drive, until, start) -> _Problem:
             table=_tables(laws, unit),
             beam=names.index(beam),
             potentiostatic=potentiostatic,
-            # a recorded voltage may be zero for a while
-            idle=1e-3 if drive.time is not None else 0.0,
+            # a recorded voltage may be zero for a while, as long as the glass is untouched
+            idle=1e-3 if potentiostatic and drive.time is not None else 0.0,
         ),
         velocity=velocity,
         slowest=min(_at(ions[name], _FLOOR) for name in foreign),
@@ -500,7 +506,8 @@ def _advance(problem: _Problem, cells: int, mesh, rtol: float) -> Run:
         rejected=rejected,
         factorisations=factorisations,
         smallest_cell=float(widths.min() * _NM),
-        decay_length=problem.slowest * charge_density / current[-1] if current[-1] > 0 else np.inf,
+        # a record may end in a pause
+        decay_length=problem.slowest * charge_density / (current[-1] or current.max()),
         estimated_error={},
         undershoot=float(lowest),
     )

@@ -194,6 +194,10 @@ def changed(**arguments):
             "until = 20 s is longer than the record of 10 s",
         ),
         (
+            {"drive": CurrentDensity([9, 9], [0, 400.0]), "until": Duration(400.0)},
+            "until = 400 s of this current supplies more than nine tenths",
+        ),
+        (
             {"drive": CurrentDensity([1, 2], [0, 10.0])},
             r"until = 20 C/m\^2 is more than the recorded charge of 15",
         ),
