@@ -85,7 +85,8 @@ def test_our_solver_and_an_integrator_of_scipy_agree_on_one_fixed_mesh():
     problem = problems.Problem("wide", 0.1, 353.15, 200e-9, 60e-9, field=1e5)
     mesh = np.linspace(0.0, 200.0, 201)
     run = cait.simulate(**problem.call, rtol=1e-5, mesh=mesh * 1e-9)
-    with np.errstate(invalid="ignore", over="ignore"):  # its table of differences begins empty
+    # SciPy subtracts from memory that it has not filled yet, and does not use the difference
+    with np.errstate(invalid="ignore", over="ignore"):
         profile, _ = peers.scipy_ivp("BDF", problem, mesh, 1e-6, 1e-7, 1e-8)()
     # 1e-4: the time errors of both; that of space is shared
     assert np.abs(profile.foreign - run.fraction["M"])[1:].max() < 1e-4
@@ -211,6 +212,6 @@ def test_a_row_that_failed_stays_in_the_table():
 
 
 def test_what_was_not_measured_is_in_the_table_too():
-    """An interrupted run leaves rows that say so; ours counts for both classes."""
+    """An interrupted run leaves rows that say so; ours count for both classes."""
     text = results.table({"rows": []})
-    assert text.count("not measured") == 2 * 3 * len(results.CODES) - 3
+    assert text.count("not measured") == 2 * 3 * len(results.CODES) - 6
