@@ -291,6 +291,68 @@ def jacobian(p, x, w, state, clock, extra, y, d, dd, shift, lower, diag, upper):
 
 
 @jit
+def rhs_change(p, x, w, state, clock, drive, swing, width, extra, y, d, dd, static, out):
+    """Fill ``out`` with the derivative of ``rhs`` in s at a fixed state: the mesh moves on.
+
+    ``clock`` and ``static`` as left by ``rhs``, ``y``, ``d`` and ``dd`` by ``stabilise``; ``swing``
+    is the change of the current. Not by differences: the fluxes are small differences of large
+    terms, and of two that are alike to six digits the noise would run the step control.
+    """
+    n, k = state.shape
+    native = k - 1
+    for i in range(native):
+        out[0, i] = 0.0
+    per_lam2 = 1.0 / p.lam2
+    conducts, conducted, swept = p.lam2 * drive, 0.0, 0.0
+    ha, ga = x[1] - x[0], (w[1] - w[0]) / (x[1] - x[0])  # a cell, and how fast it grows
+    for c in range(n - 1):
+        f = state[c, native]
+        hb = x[c + 2] - x[c + 1]
+        gb = (w[c + 2] - w[c + 1]) / hb
+        per_2dx = 1.0 / (ha + hb)
+        wa, stretch = hb * per_2dx, (ha * ga + hb * gb) * per_2dx
+        turn = wa * (gb - stretch)
+        total, rest = 0.0, 0.0
+        for i in range(k):
+            # the amounts stay, and the native ion is 1 and what follows from amounts
+            left, right = y[c, i], y[c + 1, i]
+            dilution_a, dilution_b = -left * ga, -right * gb
+            if i == native:
+                dilution_a, dilution_b = dilution_a + ga, dilution_b + gb
+            face = wa * left + (1.0 - wa) * right
+            slope = 2.0 * per_2dx * (right - left)
+            face_s = turn * (left - right) + wa * dilution_a + (1.0 - wa) * dilution_b
+            slope_s = 2.0 * per_2dx * (dilution_b - dilution_a) - slope * stretch
+            flux = dd[c, i] * face_s * (face * f - slope) + d[c, i] * (face_s * f - slope_s)
+            total += flux
+            shift = w[c + 1] * face_s
+            rest -= shift
+            if i < native:
+                shift += extra[c, i] * slope_s
+                moved = shift - clock * flux
+                out[c, i] += moved
+                out[c + 1, i] = -moved
+        out[c, native] = -(clock * total + rest) * per_lam2
+        conducted += width[c] * total
+        swept += width[c] * rest
+        conducts -= width[c] * p.lam2 * static[c, native]
+        ha, ga = hb, gb
+    total = 4.0 * coefficient(1.0, native, p.table) * (1.0 - y[n - 1, native]) * ga / ha
+    out[n - 1, native] = -clock * total * per_lam2
+    if p.potentiostatic:
+        conducted += width[n - 1] * total
+        conducts -= width[n - 1] * p.lam2 * static[n - 1, native]
+        clock_s = -(swept + clock * conducted) / conducts
+        for c in range(n):
+            for i in range(k):
+                out[c, i] += clock_s * static[c, i]
+    else:
+        out[0, p.beam] += swing
+        for c in range(n):
+            out[c, native] += swing * per_lam2
+
+
+@jit
 def invert(a, inverse):
     """Inverse of a small matrix by Gauss-Jordan with row pivoting; ``a`` is destroyed."""
     k = a.shape[0]
@@ -674,14 +736,9 @@ def advance(
         jacobian(p, x, w, state, now, extra, y, d, dd, shift, lower, diag, upper)
         factorise(lower, diag, upper, work)
         factorisations += 1
-        small = 1e-6 * ds
-        for m in range(1, n):
-            x_new[m] = x[m] + small * w[m]
-        change = drive + 1e-6 * swing
-        rhs(p, x_new, w, state, change, width, motion, extra, y, static, rate_s)
-        for c in range(n):
-            for i in range(k):
-                rate_s[c, i] = (rate_s[c, i] - rate[c, i]) / small
+        rhs_change(
+            p, x, w, state, now, drive, swing / ds, width, extra, y, d, dd, border, rate_s
+        )  # fmt: skip
         response = 0.0
         if p.potentiostatic:  # what a change of dt/ds does
             solve(lower, diag, upper, border, work)

@@ -457,7 +457,7 @@ def _initial(problem: _Problem, cells: int, mesh: NDArray[np.float64] | None):
     return nodes, state
 
 
-def _advance(problem: _Problem, cells: int, mesh, rtol: float) -> Run:
+def _advance(problem: _Problem, cells: int, mesh, rtol: float, careful: bool) -> Run:
     glass, setting = problem.glass, problem.setting
     nodes, state = _initial(problem, cells, mesh)
     y = np.empty_like(state)
@@ -467,10 +467,9 @@ def _advance(problem: _Problem, cells: int, mesh, rtol: float) -> Run:
     amounts *= _NM * glass.ion_density
     history = np.zeros((_MAX_STEPS + 1, 4))
     # On nodes that do not follow, the front crosses cell by cell, and errors in time add up.
-    # So they do at the start of a second run, before the mesh has learnt where its fronts go.
     tol = 0.2 * rtol
     if mesh is None:
-        tol = min(0.5 * rtol, 1e-3) if problem.start is None else min(0.1 * rtol, 3e-4)
+        tol = min(0.1 * rtol, 3e-4) if careful else min(0.5 * rtol, 1e-3)
     verdict, steps, rejected, factorisations, lowest = kernels.advance(
         setting, nodes, state, problem.knots, problem.values, problem.t_end, problem.charge_end,
         tol, 0.2 * problem.surface, problem.surface, mesh is None, _MAX_STEPS, history,
@@ -495,6 +494,13 @@ def _advance(problem: _Problem, cells: int, mesh, rtol: float) -> Run:
             f" {current[max(steps - 1, 0)]:.3g} A/m^2"
         )
     kernels.fractions(setting, nodes, state, y)
+    arrived = float(y[-1, :-1].sum())
+    if arrived > rtol:
+        raise SimulationError(
+            f"simulate: the foreign ions have come to the back electrode, with {arrived:.2g} of N"
+            f" there when {charge[-1]:.4g} C/m^2 have passed; no foreign ion may pass there, which"
+            " describes a glass only before any arrives"
+        )
     f = state[:, -1]  # at the right ends of the cells, in 1/nm
     widths = np.diff(nodes)
     excess = setting.lam2 * np.diff(f, prepend=0.0) / widths
@@ -646,7 +652,7 @@ def simulate(
             raise ValueError(f"start: its ions {', '.join(start.fraction)} must all be in ions")
     problem = _scale(glass, ions, native, beam, drive, until, start)
     if isinstance(mesh, int | np.integer):
-        return _advance(problem, int(require("mesh", mesh, 20, 5000, "cells")), None, rtol)
+        return _advance(problem, int(require("mesh", mesh, 20, 5000, "cells")), None, rtol, start is not None)
     if mesh is not None:
         mesh = np.array(mesh, dtype=float)
         if mesh.ndim != 1 or mesh.size < 5 or not np.all(np.diff(mesh) > 0):
@@ -656,32 +662,33 @@ def simulate(
                 f"mesh runs from {mesh[0]:g} to {mesh[-1]:g} m, not from 0 to the thickness"
                 f" {glass.thickness:g} m"
             )
-        return _advance(problem, mesh.size - 1, mesh, rtol)
+        return _advance(problem, mesh.size - 1, mesh, rtol, False)
     # Two meshes like these often show rtol; where they fail, their error tells how many cells do.
     # A second run has two fronts from its beginning; untouched glass takes cells by its decades.
     decades = max(np.log10(glass.thickness / _NM / (2 * problem.depth)), 0.0)
     cells = round((32 if start is None else 80) * (0.01 / rtol) ** 0.27 * (1 + 0.12 * decades))
+    # Errors in time add up at the start of a second run, before the mesh has learnt where its
+    # fronts go, and where there is no front, which would pull all places back to its own.
+    careful = start is not None
     coarse, failure = None, ""
     while cells <= _MOST_CELLS:
         try:
-            fine = _advance(problem, cells, None, rtol)
+            fine = _advance(problem, cells, None, rtol, careful)
         except _Stuck as error:  # too few cells for this front: more may do
             coarse, failure = None, f"; {error}"
             cells += cells // 2
             continue
         growth = 1.5
         if coarse is not None:
-            # Of second order, or of first where the ions in front have no sharp end: so much of
-            # the error of the finer mesh is the difference of the two; two and a half times that
-            # for safety.
-            order = 2 if fine.front_depth > 0 else 1
-            share = 2.5 / ((fine.stats.cells / coarse.stats.cells) ** order - 1)
+            # Of second order: so much of the error of the finer mesh is the difference of the two;
+            # two and a half times that for safety.
+            share = 2.5 / ((fine.stats.cells / coarse.stats.cells) ** 2 - 1)
             error = {key: share * d for key, d in _difference(coarse, fine).items()}
             fine = replace(fine, stats=replace(fine.stats, estimated_error=error))
             failure = f"; with {cells} cells the estimated errors are {error}"
             if fine.resolved:
                 return fine
-            growth = min(max(1.5, 1.1 * (max(error.values()) / rtol) ** (1 / order)), 3.0)
-        coarse = fine
+            growth = min(max(1.5, 1.1 * np.sqrt(max(error.values()) / rtol)), 3.0)
+        coarse, careful = fine, careful or fine.front_depth == 0
         cells = int(growth * cells)
     raise SimulationError(f"simulate did not reach rtol = {rtol:g}{failure}")
