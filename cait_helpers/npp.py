@@ -457,7 +457,7 @@ def _initial(problem: _Problem, cells: int, mesh: NDArray[np.float64] | None):
     return nodes, state
 
 
-def _advance(problem: _Problem, cells: int, mesh, rtol: float, careful: bool) -> Run:
+def _advance(problem: _Problem, cells: int, mesh, rtol: float, tol: float) -> Run:
     glass, setting = problem.glass, problem.setting
     nodes, state = _initial(problem, cells, mesh)
     y = np.empty_like(state)
@@ -466,10 +466,6 @@ def _advance(problem: _Problem, cells: int, mesh, rtol: float, careful: bool) ->
     amounts[setting.beam] += setting.lam2 * state[0, -1]
     amounts *= _NM * glass.ion_density
     history = np.zeros((_MAX_STEPS + 1, 4))
-    # On nodes that do not follow, the front crosses cell by cell, and errors in time add up.
-    tol = 0.2 * rtol
-    if mesh is None:
-        tol = min(0.1 * rtol, 3e-4) if careful else min(0.5 * rtol, 1e-3)
     verdict, steps, rejected, factorisations, lowest = kernels.advance(
         setting, nodes, state, problem.knots, problem.values, problem.t_end, problem.charge_end,
         tol, 0.2 * problem.surface, problem.surface, mesh is None, _MAX_STEPS, history,
@@ -651,8 +647,11 @@ def simulate(
         if lost or start.native != native:
             raise ValueError(f"start: its ions {', '.join(start.fraction)} must all be in ions")
     problem = _scale(glass, ions, native, beam, drive, until, start)
+    # Errors in time add up at the start of a second run, before the mesh has learnt where its
+    # fronts go.
+    tol = min(0.5 * rtol, 1e-3) if start is None else min(0.1 * rtol, 3e-4)
     if isinstance(mesh, int | np.integer):
-        return _advance(problem, int(require("mesh", mesh, 20, 5000, "cells")), None, rtol, start is not None)
+        return _advance(problem, int(require("mesh", mesh, 20, 5000, "cells")), None, rtol, tol)
     if mesh is not None:
         mesh = np.array(mesh, dtype=float)
         if mesh.ndim != 1 or mesh.size < 5 or not np.all(np.diff(mesh) > 0):
@@ -662,18 +661,17 @@ def simulate(
                 f"mesh runs from {mesh[0]:g} to {mesh[-1]:g} m, not from 0 to the thickness"
                 f" {glass.thickness:g} m"
             )
-        return _advance(problem, mesh.size - 1, mesh, rtol, False)
+        # On nodes that do not follow, the front crosses cell by cell, and errors in time add up.
+        return _advance(problem, mesh.size - 1, mesh, rtol, 0.2 * rtol)
     # Two meshes like these often show rtol; where they fail, their error tells how many cells do.
     # A second run has two fronts from its beginning; untouched glass takes cells by its decades.
     decades = max(np.log10(glass.thickness / _NM / (2 * problem.depth)), 0.0)
     cells = round((32 if start is None else 80) * (0.01 / rtol) ** 0.27 * (1 + 0.12 * decades))
-    # Errors in time add up at the start of a second run, before the mesh has learnt where its
-    # fronts go, and where there is no front, which would pull all places back to its own.
-    careful = start is not None
+    tol *= 2
     coarse, failure = None, ""
     while cells <= _MOST_CELLS:
         try:
-            fine = _advance(problem, cells, None, rtol, careful)
+            fine = _advance(problem, cells, None, rtol, tol)
         except _Stuck as error:  # too few cells for this front: more may do
             coarse, failure = None, f"; {error}"
             cells += cells // 2
@@ -689,6 +687,8 @@ def simulate(
             if fine.resolved:
                 return fine
             growth = min(max(1.5, 1.1 * np.sqrt(max(error.values()) / rtol)), 3.0)
-        coarse, careful = fine, careful or fine.front_depth == 0
+        if fine.front_depth == 0:  # which would pull all places back to its own
+            tol = min(tol, min(0.2 * rtol, 6e-4))
+        coarse, tol = fine, 0.5 * tol
         cells = int(growth * cells)
     raise SimulationError(f"simulate did not reach rtol = {rtol:g}{failure}")
