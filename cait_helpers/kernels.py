@@ -776,7 +776,7 @@ def advance(
         # A front is some dozens of cells, however many there are elsewhere.
         error = math.sqrt(error / (min(n, 60) * k))
         if p.potentiostatic:  # but the field at the back is the current, and so the time
-            relative = stages[3, n - 1, native] / (2.0 * tol * argument[n - 1, native])
+            relative = stages[3, n - 1, native] / (0.5 * tol * argument[n - 1, native])
             error = max(error, abs(relative))
         t_new = t + ds
         if p.potentiostatic and error < 1.0:

@@ -232,7 +232,7 @@ class Run:
                 continue
             c = min(below[-1], native.size - 2)
             depth = float(np.interp(level, native[c : c + 2], self.x[c : c + 2]))
-            if np.interp(0.9 * depth, self.x, native) < level - 0.05:
+            if np.interp(0.9 * depth, self.x, native) < level - max(0.05, 0.2 * (1 - level)):
                 return depth
         return 0.0
 
