@@ -667,7 +667,7 @@ def simulate(
     # A second run has two fronts from its beginning; untouched glass takes cells by its decades.
     decades = max(np.log10(glass.thickness / _NM / (2 * problem.depth)), 0.0)
     cells = round((32 if start is None else 80) * (0.01 / rtol) ** 0.27 * (1 + 0.12 * decades))
-    tol *= 2
+    tol *= 1.5**2
     coarse, failure = None, ""
     while cells <= _MOST_CELLS:
         try:
@@ -678,8 +678,9 @@ def simulate(
             continue
         growth = 1.5
         if coarse is not None:
-            # Of second order: so much of the error of the finer mesh is the difference of the two;
-            # two and a half times that for safety.
+            # Errors fall with the square of the cells, in time because ``tol`` does: so much of
+            # the error of the finer mesh is the difference of the two; two and a half times that
+            # for safety.
             share = 2.5 / ((fine.stats.cells / coarse.stats.cells) ** 2 - 1)
             error = {key: share * d for key, d in _difference(coarse, fine).items()}
             fine = replace(fine, stats=replace(fine.stats, estimated_error=error))
@@ -688,7 +689,7 @@ def simulate(
                 return fine
             growth = min(max(1.5, 1.1 * np.sqrt(max(error.values()) / rtol)), 3.0)
         if fine.front_depth == 0:  # which would pull all places back to its own
-            tol = min(tol, min(0.2 * rtol, 6e-4))
-        coarse, tol = fine, 0.5 * tol
+            tol = min(tol, 0.2 * rtol, 6e-4)
+        coarse, tol = fine, tol / growth**2
         cells = int(growth * cells)
     raise SimulationError(f"simulate did not reach rtol = {rtol:g}{failure}")
