@@ -120,6 +120,27 @@ def voltage(width, state):
 
 
 @jit
+def drop_error(x, width, state, y, d, dd, errors):
+    """What the ``errors`` of the amounts do to the potential difference at one current.
+
+    Few native ions left behind carry much of the current: errors of the amounts that are small
+    among all ions need not be small there. ``y``, ``d`` and ``dd`` as left by ``stabilise``.
+    """
+    n, k = state.shape
+    native = k - 1
+    total = 0.0
+    for c in range(n - 1):
+        conductance, change = 0.0, 0.0
+        mobile_n = d[c, native] + dd[c, native] * y[c, native]
+        for i in range(k):
+            conductance += d[c, i] * max(y[c, i], 0.0)
+            if i < native:  # each takes the place of a native ion
+                change += (d[c, i] + dd[c, i] * y[c, i] - mobile_n) * errors[c, i]
+        total -= width[c] * state[c, native] * change / (conductance * (x[c + 1] - x[c]))
+    return total
+
+
+@jit
 def rest_field(p, x, state, drive):
     """Set the fields of the start: electroneutral glass with one current everywhere.
 
@@ -699,7 +720,7 @@ def advance(
     for c in range(n):
         start += state[c, p.beam]
         width[c] = face_width(x, c)
-    t, ds, charge, memory, strongest = 0.0, first_step, 0.0, first_step, 0.0
+    t, ds, charge, memory = 0.0, first_step, 0.0, first_step
     clock, pace, bend, ds_before = 1.0, 1.0, 0.0, 0.0
     after, change = 1.0, 0.0
     steps, rejected, factorisations, lowest = 0, 0, 0, 0.0
@@ -762,22 +783,20 @@ def advance(
                 combine(b, (wanted - voltage(width, b) * shift) / response, border, b)
         combine(argument, 1.0, stages[3], argument)
 
-        error, scale = 0.0, 0.0
+        # The field counts by the charge that it stands for: it follows the ions at once.
+        error, before = 0.0, 0.0
         for c in range(n):
-            h = x_new[c + 1] - x_new[c]
+            per_tol_h = 1.0 / (tol * (x_new[c + 1] - x_new[c]))
             for i in range(k):
-                if i == native:  # follows the ions at once, so its errors do not add up
-                    strongest = max(strongest, abs(argument[c, i]))
-                    scale = max(abs(argument[c, i]), 0.6 * scale, 1e-8 * strongest)
-                    relative = stages[3, c, i] / (20.0 * tol * scale + 1e-300)
-                else:
-                    relative = stages[3, c, i] / (tol * h)
-                error += relative * relative
+                wrong = stages[3, c, i]
+                if i == native:
+                    wrong, before = p.lam2 * (wrong - before), wrong
+                error += (wrong * per_tol_h) ** 2
         # A front is some dozens of cells, however many there are elsewhere.
         error = math.sqrt(error / (min(n, 60) * k))
-        if p.potentiostatic:  # but the field at the back is the current, and so the time
-            relative = stages[3, n - 1, native] / (0.5 * tol * argument[n - 1, native])
-            error = max(error, abs(relative))
+        if p.potentiostatic:  # but the current follows the field, and so the time
+            drop = drop_error(x_new, width, argument, y, d, dd, stages[3])
+            error = max(error, abs(drop / (0.3 * tol * voltage(width, argument))))
         t_new = t + ds
         if p.potentiostatic and error < 1.0:
             # The time of the step by a parabola through dt/ds at its ends and before; then let
@@ -787,8 +806,8 @@ def advance(
             response = voltage(width_new, border)
             curved = 0.0
             for again in range(3):
-                drop = voltage(width_new, argument)
-                combine(argument, (value_end - drop) / response, border, argument)
+                missing = value_end - voltage(width_new, argument)
+                combine(argument, missing / response, border, argument)
                 if again == 2:
                     break
                 after = rhs(

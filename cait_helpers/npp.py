@@ -679,9 +679,9 @@ def simulate(
         growth = 1.5
         if coarse is not None:
             # Errors fall with the square of the cells, in time because ``tol`` does: so much of
-            # the error of the finer mesh is the difference of the two; two and a half times that
+            # the error of the finer mesh is the difference of the two; one and a half times that
             # for safety.
-            share = 2.5 / ((fine.stats.cells / coarse.stats.cells) ** 2 - 1)
+            share = 1.5 / ((fine.stats.cells / coarse.stats.cells) ** 2 - 1)
             error = {key: share * d for key, d in _difference(coarse, fine).items()}
             fine = replace(fine, stats=replace(fine.stats, estimated_error=error))
             failure = f"; with {cells} cells the estimated errors are {error}"
