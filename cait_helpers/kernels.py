@@ -796,7 +796,8 @@ def advance(
         error = math.sqrt(error / (min(n, 60) * k))
         if p.potentiostatic:  # but the current follows the field, and so the time
             drop = drop_error(x_new, width, argument, y, d, dd, stages[3])
-            error = max(error, abs(drop / (0.3 * tol * voltage(width, argument))))
+            share = min(1.0, 30.0 * now * ds / (t + now * ds))  # short steps are little time
+            error = max(error, share * abs(drop / (0.3 * tol * voltage(width, argument))))
         t_new = t + ds
         if p.potentiostatic and error < 1.0:
             # The time of the step by a parabola through dt/ds at its ends and before; then let

@@ -476,6 +476,14 @@ def _advance(problem: _Problem, cells: int, mesh, rtol: float, tol: float) -> Ru
     charge = charge * (charge_density * _NM)
     current = current * (charge_density * problem.velocity)
     voltage = voltage * glass.thermal_voltage
+    kernels.fractions(setting, nodes, state, y)
+    arrived = float(y[-1, :-1].sum())
+    if arrived > rtol:
+        raise SimulationError(
+            f"simulate: the foreign ions have come to the back electrode, with {arrived:.2g} of N"
+            f" there when {charge[-1]:.4g} C/m^2 have passed; no foreign ion may pass there, which"
+            " describes a glass only before any arrives"
+        )
     finite = np.isfinite(state).all() and np.isfinite(history[: steps + 1]).all()
     short = problem.charge_end < np.inf and history[steps, 1] < 0.999999 * problem.charge_end
     if verdict != kernels.DONE or not finite or short:
@@ -488,14 +496,6 @@ def _advance(problem: _Problem, cells: int, mesh, rtol: float, tol: float) -> Ru
             f"simulate stopped after {time[-1]:.4g} s and {charge[-1]:.4g} C/m^2"
             f" ({steps} steps, {nodes.size - 1} cells): {reason}; the last current density was"
             f" {current[max(steps - 1, 0)]:.3g} A/m^2"
-        )
-    kernels.fractions(setting, nodes, state, y)
-    arrived = float(y[-1, :-1].sum())
-    if arrived > rtol:
-        raise SimulationError(
-            f"simulate: the foreign ions have come to the back electrode, with {arrived:.2g} of N"
-            f" there when {charge[-1]:.4g} C/m^2 have passed; no foreign ion may pass there, which"
-            " describes a glass only before any arrives"
         )
     f = state[:, -1]  # at the right ends of the cells, in 1/nm
     widths = np.diff(nodes)
@@ -666,7 +666,7 @@ def simulate(
     # Two meshes like these often show rtol; where they fail, their error tells how many cells do.
     # A second run has two fronts from its beginning; untouched glass takes cells by its decades.
     decades = max(np.log10(glass.thickness / _NM / (2 * problem.depth)), 0.0)
-    cells = round((32 if start is None else 80) * (0.01 / rtol) ** 0.27 * (1 + 0.12 * decades))
+    cells = round((32 if start is None else 80) * (0.01 / rtol) ** 0.27 * (1 + 0.15 * decades))
     tol *= 1.5**2
     coarse, failure = None, ""
     while cells <= _MOST_CELLS:
@@ -679,9 +679,8 @@ def simulate(
         growth = 1.5
         if coarse is not None:
             # Errors fall with the square of the cells, in time because ``tol`` does: so much of
-            # the error of the finer mesh is the difference of the two; one and a half times that
-            # for safety.
-            share = 1.5 / ((fine.stats.cells / coarse.stats.cells) ** 2 - 1)
+            # the error of the finer mesh is the difference of the two; twice that for safety.
+            share = 2.0 / ((fine.stats.cells / coarse.stats.cells) ** 2 - 1)
             error = {key: share * d for key, d in _difference(coarse, fine).items()}
             fine = replace(fine, stats=replace(fine.stats, estimated_error=error))
             failure = f"; with {cells} cells the estimated errors are {error}"
