@@ -688,7 +688,8 @@ def simulate(
                 return fine
             growth = min(max(1.5, 1.1 * np.sqrt(max(error.values()) / rtol)), 3.0)
         if fine.front_depth == 0:  # which would pull all places back to its own
-            tol = min(tol, 0.2 * rtol, 6e-4)
+            most = 1 - fine.fraction[native].min()
+            tol = min(tol, min(0.2 * rtol, 6e-4) * max(most, 1e-4))
         coarse, tol = fine, tol / growth**2
         cells = int(growth * cells)
     raise SimulationError(f"simulate did not reach rtol = {rtol:g}{failure}")
