@@ -61,6 +61,18 @@ def many_equidistribute(times, x, y, surface, size, goal):
 
 
 @loop
+def many_rhs_change(times, p, x, w, state, drive, width, extra, y, d, dd, static, out):
+    for _ in range(times):
+        kernels.rhs_change(p, x, w, state, 1.0, drive, 0.0, width, extra, y, d, dd, static, out)
+
+
+@loop
+def many_drop_error(times, x, width, state, y, d, dd, out):
+    for _ in range(times):
+        kernels.drop_error(x, width, state, y, d, dd, out)
+
+
+@loop
 def many_pursue(times, x, goal, drift, ds, w):
     for _ in range(times):
         kernels.pursue(x, goal, drift, 1.0, 0.45, ds, w)
@@ -119,6 +131,11 @@ def unit_costs(arguments: list, steps: int, times: int = 200) -> dict[str, float
     loops = {
         "stabilise": (many_stabilise, (p, x, w, state, y, d, dd, extra)),
         "rhs": (many_rhs, (p, x, w, state, drive, width, extra, y, static, out)),
+        "rhs_change": (
+            many_rhs_change,
+            (p, x, w, state, drive, width, extra, y, d, dd, static, out),
+        ),
+        "drop_error": (many_drop_error, (x, width, state, y, d, dd, b)),
         "jacobian + factorise": (
             many_factorise,
             (p, x, w, state, extra, y, d, dd, shift, lower, diag, upper, work),
@@ -139,13 +156,14 @@ def unit_costs(arguments: list, steps: int, times: int = 200) -> dict[str, float
 def counted(potentiostatic: bool, attempts: int, steps: int) -> dict[str, int]:
     """Calls of each kernel in a run.
 
-    Of the four stages three evaluate the rates, and one more call gives their change with the
-    mesh. Under a voltage there is one more solution for the border, and the time of an accepted
-    step takes two more evaluations.
+    Of the four stages three evaluate the rates. Under a voltage there is one more solution for
+    the border, and the time of an accepted step takes one more evaluation.
     """
     return {
         "stabilise": attempts,
-        "rhs": 4 * attempts + 1 + (2 * steps if potentiostatic else 0),
+        "rhs": 3 * attempts + 1 + (steps if potentiostatic else 0),
+        "rhs_change": attempts,
+        "drop_error": attempts if potentiostatic else 0,
         "jacobian + factorise": attempts,
         "solve": (5 if potentiostatic else 4) * attempts,
         "equidistribute": steps,

@@ -731,6 +731,9 @@ def advance(
     while steps + rejected < max_steps:
         left = (t_end - t) / clock
         if p.potentiostatic:
+            ahead = clock * clock + 2.0 * bend * (t_end - t)
+            if ahead > 0.0:  # dt/ds goes on changing as it did
+                left = 2.0 * (t_end - t) / (clock + math.sqrt(ahead))
             left = min(left, (charge_end - charge) / pace)
         if ds > left:
             ds = left
@@ -818,7 +821,10 @@ def advance(
                 if steps > 0:
                     curved = (change - bend) / (ds + ds_before) * ds**3 / 6.0
                 t_new = t + 0.5 * (now + after) * ds - curved
+                aimed = value_end
                 value_end, integral_end = recorded(t_new, knots, values)
+                if value_end == aimed:
+                    break
             error = max(error, abs(curved) / (0.1 * tol * t_new))
         if not (error < 1.0 and t_new > t):
             rejected += 1
@@ -831,13 +837,15 @@ def advance(
         charge_new = -start
         for c in range(n):
             charge_new += argument[c, p.beam]
-        beyond = 0.0
-        if charge_new > charge:
-            beyond = (charge_new - charge_end) / (charge_new - charge)
-        if p.potentiostatic and t_end < 1e300:
-            beyond = max(beyond, (t_new - t_end) / (t_new - t))
-        if beyond > 1e-9:
-            ds *= 1.0 - beyond
+        within = 1.0
+        if charge_new > charge_end:
+            within = (charge_end - charge) / (charge_new - charge)
+        if p.potentiostatic and t_new > t_end:  # on the parabola from t, with its slope there
+            curve = t_new - t - now * ds
+            root = math.sqrt(max((now * ds) ** 2 + 4.0 * curve * (t_end - t), 0.0))
+            within = min(within, 2.0 * (t_end - t) / (now * ds + root))
+        if within < 1.0 - 1e-9:
+            ds *= within
             continue
         finished = charge_new > charge_end * (1.0 - 1e-9) or t_new > t_end * (1.0 - 1e-9)
         if p.potentiostatic:
