@@ -530,10 +530,10 @@ def stabilise(p, x, w, state, clock, y, d, dd, extra):
                 smooth = 1.0
                 if c > 0:
                     before = (y[c, i] - y[c - 1, i]) / (0.5 * (x[c + 1] - x[c - 1]))
-                    smooth = min(smooth, before / slope)
+                    smooth = min(smooth, 2.0 * before / slope)
                 if c < n - 2:
                     after = (y[c + 2, i] - y[c + 1, i]) / (0.5 * (x[c + 3] - x[c + 1]))
-                    smooth = min(smooth, after / slope)
+                    smooth = min(smooth, 2.0 * after / slope)
             extra[c, i] = needed * (1.0 - max(0.0, smooth))
 
 
