@@ -480,9 +480,9 @@ def _advance(problem: _Problem, cells: int, mesh, rtol: float, tol: float) -> Ru
     arrived = float(y[-1, :-1].sum())
     if mesh is None and arrived > rtol:
         raise SimulationError(
-            f"simulate: the foreign ions have come to the back electrode, with {arrived:.2g} of N"
-            f" there when {charge[-1]:.4g} C/m^2 have passed; no foreign ion may pass there, which"
-            " describes a glass only before any arrives"
+            f"simulate stopped after {time[-1]:.4g} s and {charge[-1]:.4g} C/m^2: the foreign ions"
+            f" have come to the back electrode, {arrived:.2g} of N; that no foreign ion passes"
+            " there describes a glass only before any arrives"
         )
     finite = np.isfinite(state).all() and np.isfinite(history[: steps + 1]).all()
     short = problem.charge_end < np.inf and history[steps, 1] < 0.999999 * problem.charge_end
@@ -666,7 +666,7 @@ def simulate(
     # Two meshes like these often show rtol; where they fail, their error tells how many cells do.
     # A second run has two fronts from its beginning; untouched glass takes cells by its decades.
     decades = max(np.log10(glass.thickness / _NM / (2 * problem.depth)), 0.0)
-    cells = round((32 if start is None else 80) * (0.01 / rtol) ** 0.27 * (1 + 0.15 * decades))
+    cells = round((32 if start is None else 56) * (0.01 / rtol) ** 0.27 * (1 + 0.15 * decades))
     tol *= 1.5**2
     coarse, failure = None, ""
     while cells <= _MOST_CELLS:

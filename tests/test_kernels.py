@@ -116,6 +116,65 @@ def test_the_jacobian_is_the_derivative(ions, beam, potentiostatic, seed):
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("potentiostatic", [False, True])
+@pytest.mark.parametrize(("ions", "beam"), [(2, 0), (3, 0), (3, 1)])
+@quietly
+@given(seed=seeds)
+def test_the_change_of_the_rates_with_the_mesh_is_the_derivative(ions, beam, potentiostatic, seed):
+    """d rhs/ds at a fixed state against central differences: the nodes go on, the current swings.
+
+    Not at y > 1.04, where D is cut off and has no derivative.
+    """
+    x, v, state, extra, table = problem(seed, ions)
+    state[:, -1] = state[0, -1] + 0.01 * (state[:, -1] - state[0, -1])
+    n, k = state.shape
+    p = setting(table, beam, potentiostatic, idle=0.1)
+    swing = 0.0 if potentiostatic else 0.7
+    _, clock, static = change(p, x, v, state, extra)
+    y, d, dd, unused, found = (np.empty((n, k)) for _ in range(5))
+    kernels.stabilise(p, x, v, state, clock, y, d, dd, unused)
+    width, motion = face_widths(x), face_widths(v) @ state[:, -1]
+    kernels.rhs_change(
+        p, x, v, state, clock, 1.0, swing, width, extra, y, d, dd, static, found
+    )
+
+    def after(step):
+        out = np.empty((n, k))
+        kernels.rhs(
+            p, x + step * v, v, state, 1.0 + step * swing, width, motion, extra,
+            np.empty((n, k)), np.empty((n, k)), out,
+        )  # fmt: skip
+        return out
+
+    expected = (after(1e-5) - after(-1e-5)) / 2e-5
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8 * np.abs(expected).max())
+
+
+@quietly
+@given(seed=seeds, ions=st.sampled_from([2, 3]))
+def test_errors_of_the_amounts_change_the_drop_as_the_resistance(seed, ions):
+    """Homogeneous glass at one current: the drop is the resistance, here of two compositions."""
+    x, v, state, _, table = problem(seed, ions, 40)
+    n, k = state.shape
+    p, width = setting(table), face_widths(x)
+    y, d, dd, unused = (np.empty((n, k)) for _ in range(4))
+    composition = (state[:, :-1] / np.diff(x)[:, None]).mean(axis=0)
+    shift = 1e-5 * np.random.default_rng(seed).normal(size=k - 1)
+
+    def drop(composition):
+        state[:, :-1] = composition * np.diff(x)[:, None]
+        kernels.rest_field(p, x, state, 1.0)
+        return width[:-1] @ state[:-1, -1]  # the last face is the back's, where the ions do not err
+
+    expected = (drop(composition + shift) - drop(composition - shift)) / 2
+    drop(composition)
+    kernels.stabilise(p, x, v, state, 1.0, y, d, dd, unused)
+    errors = np.zeros((n, k))
+    errors[:, :-1] = shift * np.diff(x)[:, None]
+    found = kernels.drop_error(x, width, state, y, d, dd, errors)
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
 @pytest.mark.parametrize("k", [2, 3, 4])
 @quietly
 @given(seed=seeds)

@@ -105,8 +105,8 @@ def test_a_grid_of_one_nanometre_is_not_called_resolved():
     coarse = cait.simulate(glass, ions, mesh=np.linspace(0, 200e-9, 201), **arguments)
     assert resolved.resolved
     assert not coarse.resolved
-    # several per cent here; which way and how far is the grid's choice, not the physics'
-    assert abs(coarse.plateau / resolved.plateau - 1) > 0.03
+    # some per cent here; which way and how far is the grid's choice, not the physics'
+    assert abs(coarse.plateau / resolved.plateau - 1) > 10 * resolved.rtol
 
 
 def test_a_second_ion_follows_the_first_and_all_three_are_conserved():
