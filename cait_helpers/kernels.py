@@ -312,11 +312,11 @@ def jacobian(p, x, w, state, clock, extra, y, d, dd, shift, lower, diag, upper):
 
 
 @jit
-def rhs_change(p, x, w, state, clock, drive, swing, width, extra, y, d, dd, static, out):
+def rhs_change(p, x, w, state, clock, drive, tilt, width, extra, y, d, dd, static, out):
     """Fill ``out`` with the derivative of ``rhs`` in s at a fixed state: the mesh moves on.
 
-    ``clock`` and ``static`` as left by ``rhs``, ``y``, ``d`` and ``dd`` by ``stabilise``; ``swing``
-    is the change of the current. Not by differences: the fluxes are small differences of large
+    ``clock`` and ``static`` as left by ``rhs``, ``y``, ``d`` and ``dd`` by ``stabilise``; ``tilt``
+    is d(current)/ds. Not by differences: the fluxes are small differences of large
     terms, and of two that are alike to six digits the noise would run the step control.
     """
     n, k = state.shape
@@ -368,9 +368,9 @@ def rhs_change(p, x, w, state, clock, drive, swing, width, extra, y, d, dd, stat
             for i in range(k):
                 out[c, i] += clock_s * static[c, i]
     else:
-        out[0, p.beam] += swing
+        out[0, p.beam] += tilt
         for c in range(n):
-            out[c, native] += swing * per_lam2
+            out[c, native] += tilt * per_lam2
 
 
 @jit
@@ -741,12 +741,16 @@ def advance(
             ds = 0.5 * left
         value_end, integral_end = recorded(t + clock * ds, knots, values)
         if p.potentiostatic:
-            drive, swing = (value_end - value) / (clock * ds), 0.0
-        else:  # straight from start to end, and so that the charge is the record's
-            pace, swing = (integral_end - integral) / ds, value_end - value
-            drive = pace - 0.5 * swing
+            drive, swing, tilt = (value_end - value) / (clock * ds), 0.0, 0.0
+        else:  # a parabola with the ends and the charge of the record
+            drive, swing = value, value_end - value
+            pace = (integral_end - integral) / ds
+            tilt = (swing + 6.0 * (pace - value - 0.5 * swing)) / ds
         if moving:
-            pursue(x, goal, drift, pace, 0.45 * min(1.0, pace * ds / memory), ds, w)
+            catch_up = 0.45  # in a pause there is time to catch up
+            if pace > 0.0:
+                catch_up *= min(1.0, pace * ds / memory)
+            pursue(x, goal, drift, pace, catch_up, ds, w)
         motion = 0.0
         for c in range(n):
             width[c] = face_width(x, c)
@@ -761,7 +765,7 @@ def advance(
         factorise(lower, diag, upper, work)
         factorisations += 1
         rhs_change(
-            p, x, w, state, now, drive, swing / ds, width, extra, y, d, dd, border, rate_s
+            p, x, w, state, now, drive, tilt, width, extra, y, d, dd, border, rate_s
         )  # fmt: skip
         response = 0.0
         if p.potentiostatic:  # what a change of dt/ds does
@@ -869,10 +873,13 @@ def advance(
             history[steps, 2] = 1.0 / now - p.idle if p.potentiostatic else value
             return DONE, steps, rejected, factorisations, lowest
         equidistribute(x, y, max(surface, 0.03 * charge), size, goal)
-        if passed > 0.0:  # a record may pause
+        if passed > 1e-9 * charge:
             memory = max(passed, 0.95 * memory)  # a shrinking step must not speed up the filter
             for m in range(1, n):
                 drift[m] += 0.25 * (goal[m] - x[m]) / memory
+        else:  # a record may pause, and a front starts anew thereafter
+            memory = first_step
+            drift[:] = 0.0
         ds *= min(2.0, max(0.2, 0.8 * (error + 1e-12) ** (-1 / 3)))
     return TOO_MANY_STEPS, steps, rejected, factorisations, lowest
 

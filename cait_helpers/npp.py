@@ -492,7 +492,20 @@ def _advance(problem: _Problem, cells: int, mesh, rtol: float, tol: float) -> Ru
             kernels.TOO_MANY_STEPS: f"more than {_MAX_STEPS} steps",
             kernels.STEP_TOO_SMALL: "the time step collapsed",
         }[verdict]
-        raise (SimulationError if verdict == kernels.DONE else _Stuck)(
+        error = SimulationError if verdict == kernels.DONE else _Stuck
+        if setting.potentiostatic and verdict == kernels.STEP_TOO_SMALL:
+            # What is left of the potential where no current flows is that of diffusion.
+            open_circuit = state.copy()
+            kernels.rest_field(setting._replace(potentiostatic=False), nodes, open_circuit, 0.0)
+            faces = np.array([kernels.face_width(nodes, c) for c in range(cells)])
+            floating = kernels.voltage(faces, open_circuit) * glass.thermal_voltage
+            if voltage[-1] < 1.1 * floating:
+                error = SimulationError
+                reason = (
+                    f"at {voltage[-1]:.3g} V hardly any current flows, for the surface floats at"
+                    f" {floating:.3g} V by diffusion alone"
+                )
+        raise error(
             f"simulate stopped after {time[-1]:.4g} s and {charge[-1]:.4g} C/m^2"
             f" ({steps} steps, {nodes.size - 1} cells): {reason}; the last current density was"
             f" {current[max(steps - 1, 0)]:.3g} A/m^2"
