@@ -1,12 +1,14 @@
 """How far a simulation can be trusted: random problems of the whole range, against two judges.
 
-    python benchmarks/range_study.py [draws] [rtol] [seed]
+    python benchmarks/range_study.py [draws] [rtol] [seed] [sequels]
 
 Each draw is simulated as a user would, with its error estimate. The first judge is the same
 problem on four times as many cells at a tenth of the tolerance; the second the exact theory of the
 front (`cait.front`, `cait.potentiostatic_depth`), which leaves out the width of the front and the
 Debye length: its error is of the order of either over the depth. Prints how many draws raise an
 error, how many are wrong, and how honest the estimates are; `tests/test_range.py` runs a few.
+With ``sequels`` every draw is run, and judged is what follows from it: a second run with a third
+ion, or a run with a record in the place of the constant drive.
 """
 
 import sys
@@ -66,8 +68,32 @@ def draws(count: int, seed: int = 1):
         )
 
 
+def sequels(count: int, rtol: float, seed: int = 1):
+    """Second runs with an ion up to a hundred times as fast as the first, and records, in turn."""
+    rng = np.random.default_rng(1000 + seed)
+    for number, (_, call) in enumerate(draws(count, seed)):
+        try:
+            first = cait.simulate(**call, rtol=rtol)
+        except cait.SimulationError:
+            continue
+        if number % 2:
+            if first.time[-1] > 1e12:  # longer than a Duration may be
+                continue
+            level, points = float(call["drive"].value), int(rng.integers(5, 14))
+            time = np.sort(np.append(rng.uniform(0, 1, points - 2), [0, 1])) * first.time[-1]
+            record = type(call["drive"])(level * rng.uniform(0.2, 1.5, points), time)
+            yield None, call | {"drive": record, "until": cait.Duration(first.time[-1])}
+        else:
+            second = call["ions"]["foreign"] * 100 ** rng.uniform(-1, 1)
+            until = cait.Charge(call["until"].value * rng.uniform(0.2, 1))
+            ions = call["ions"] | {"second": second}
+            yield None, call | {"ions": ions, "beam": "second", "start": first, "until": until}
+
+
 def against_theory(front, call, run) -> dict[str, tuple[float, float]]:
     """Relative deviation from the exact theory, and what the width of the front excuses."""
+    if front is None:
+        return {}
     glass, depth = call["glass"], run.replaced_depth
     excuse = 4 * (run.stats.decay_length + glass.debye_length) / depth
     if front.kind == "rarefaction" or excuse > 0.02:
@@ -92,62 +118,72 @@ def against_theory(front, call, run) -> dict[str, tuple[float, float]]:
     return found
 
 
-def study(count: int, rtol: float = 1e-3, seed: int = 1) -> dict:
-    """Simulate and judge ``count`` draws.
+def study(problems, rtol: float) -> dict:
+    """Simulate and judge the ``problems``, pairs of an exact front and arguments.
 
     Returns
     -------
     dict
-        Texts of ``failed`` runs, ``wrong`` ones (deviations) and ``unjudged`` ones (the finer mesh
-        failed); ``honest``, the share of the runs whose true error is below twice the estimate;
-        ``cells`` and ``steps`` (medians); ``judged``, the number of comparisons with the theory.
+        Texts of ``refused`` runs (the model ends there: foreign ions at the back, a voltage that
+        drives no current), other ``failed`` ones, ``wrong`` ones (deviations) and ``unjudged`` ones
+        (the finer mesh failed); ``honest``, the share of the runs whose true error is below twice
+        the estimate; ``cells`` and ``steps`` (medians); ``judged``, the number of comparisons with
+        the theory; ``runs``.
     """
-    failed, wrong, unjudged, ratios, cells, steps, judged = [], [], [], [], [], [], 0
-    for number, (front, call) in enumerate(draws(count, seed)):
+    found = {key: [] for key in ("refused", "failed", "wrong", "unjudged")}
+    ratios, cells, steps, judged = [], [], [], 0
+    for number, (front, call) in enumerate(problems):
         try:
             run = cait.simulate(**call, rtol=rtol)
         except cait.SimulationError as error:
-            failed.append(f"{number}: {error}")
+            refused = "to the back electrode" in str(error) or "diffusion alone" in str(error)
+            found["refused" if refused else "failed"].append(f"{number}: {error}")
             continue
         cells.append(run.stats.cells)
         steps.append(run.stats.steps)
-        for tolerance in (0.1, 0.4):  # the judge may be stuck as well
+        fine = None
+        # The judge may be stuck as well. Without a front it takes more care, as the run did.
+        for tolerance in (0.1, 0.4) if run.front_depth > 0 else (0.01, 0.1):
+            most = min(4 * run.stats.cells, 5000)
             try:
-                fine = cait.simulate(
-                    **call, rtol=max(tolerance * rtol, 1e-5), mesh=min(4 * run.stats.cells, 5000)
-                )
+                fine = cait.simulate(**call, rtol=max(tolerance * rtol, 1e-5), mesh=most)
                 break
             except cait.SimulationError as error:
-                fine, stuck = None, error
+                stuck = error
         if fine is None:
-            unjudged.append(f"{number}: the finer mesh: {stuck}")
+            found["unjudged"].append(f"{number}: the finer mesh: {stuck}")
             continue
         true = _difference(run, fine)
         if max(true.values()) > rtol:
-            wrong.append(f"{number}: {true} from the finer mesh, {run.stats.cells} cells")
+            found["wrong"].append(f"{number}: {true} from the finer mesh, {run.stats.cells} cells")
         ratios.append(max(true.values()) / max(run.stats.estimated_error.values()))
         for name, (deviation, excuse) in against_theory(front, call, run).items():
             judged += 1
             if abs(deviation) > rtol + excuse:
-                wrong.append(f"{number}: {name} {deviation:.2g} from theory, {excuse:.2g} excused")
-    return {
-        "failed": failed,
-        "wrong": wrong,
-        "unjudged": unjudged,
+                found["wrong"].append(
+                    f"{number}: {name} {deviation:.2g} from theory, {excuse:.2g} excused"
+                )
+    return found | {
         "honest": float(np.mean(np.array(ratios) < 2)),
         "cells": float(np.median(cells)),
         "steps": float(np.median(steps)),
         "judged": judged,
+        "runs": len(cells) + len(found["refused"]) + len(found["failed"]),
     }
 
 
 if __name__ == "__main__":
-    count, rtol, seed = (*map(float, sys.argv[1:]), *(300, 1e-3, 1)[len(sys.argv) - 1 :])
-    result = study(int(count), rtol, int(seed))
-    for text in result["failed"] + result["unjudged"] + result["wrong"]:
-        print(text)
+    followed = sys.argv[-1] == "sequels"
+    given = [float(text) for text in (sys.argv[1:-1] if followed else sys.argv[1:])]
+    count, rtol, seed = (*given, *(300, 1e-3, 1)[len(given) :])
+    count, seed = int(count), int(seed)
+    result = study(sequels(count, rtol, seed) if followed else draws(count, seed), rtol)
+    for key in ("refused", "failed", "unjudged", "wrong"):
+        for text in result[key]:
+            print(f"{key} {text}")
     print(
-        f"{count:.0f} draws at rtol = {rtol:g}: {len(result['failed'])} raise an error,"
+        f"{result['runs']} runs at rtol = {rtol:g}: {len(result['refused'])} refused,"
+        f" {len(result['failed'])} failed, {len(result['unjudged'])} unjudged,"
         f" {len(result['wrong'])} deviations beyond rtol ({result['judged']} comparisons with the"
         f" theory), true error below twice the estimate in {result['honest']:.1%}; median"
         f" {result['cells']:.0f} cells, {result['steps']:.0f} steps"

@@ -453,7 +453,22 @@ def _initial(problem: _Problem, cells: int, mesh: NDArray[np.float64] | None):
             kernels.equidistribute(nodes, y, problem.surface, np.empty(cells), goal)
             nodes = goal
         state[:, :-1] = np.diff(interpolant(np.minimum(nodes, known[-1])), axis=0)
-    kernels.rest_field(problem.setting, nodes, state, float(problem.values[0]))
+    setting, drive = problem.setting, float(problem.values[0])
+    kernels.rest_field(setting, nodes, state, drive)
+    if earlier is not None and earlier.current_density[-1] > 0:
+        # With the charges that a front narrower than the Debye length cannot do without.
+        charge = np.cumsum(earlier.excess_charge * np.diff(known))
+        charge += earlier.sheet_charge / (e * problem.glass.ion_density * _NM)
+        field = scipy.interpolate.PchipInterpolator(known[1:], charge / setting.lam2)
+        state[0, setting.beam] -= setting.lam2 * state[0, -1]
+        state[:, -1] = field(np.clip(nodes[1:], known[1], known[-1]))
+        if setting.potentiostatic:
+            widths = np.array([kernels.face_width(nodes, c) for c in range(cells)])
+            state[:, -1] *= drive / kernels.voltage(widths, state)
+        else:
+            unit = e * problem.glass.ion_density * problem.velocity
+            state[:, -1] *= drive * unit / earlier.current_density[-1]
+        state[0, setting.beam] += setting.lam2 * state[0, -1]
     return nodes, state
 
 

@@ -13,10 +13,18 @@ def test_random_problems_are_right_within_rtol_or_raise():
 
     A dozen draws, fixed by the seed; ``benchmarks/range_study.py`` makes hundreds.
     """
-    found = range_study.study(12, 1e-3, seed=7)
-    assert found["failed"] == [] and found["wrong"] == [] and found["unjudged"] == []
+    found = range_study.study(range_study.draws(12, seed=7), 1e-3)
+    assert not any(found[key] for key in ("refused", "failed", "wrong", "unjudged"))
     assert found["honest"] == 1.0
     assert found["judged"] > 3
+
+
+def test_what_follows_them_is_right_within_rtol_or_raises():
+    """Second runs with a third ion, and records; some of these end where the model does."""
+    found = range_study.study(range_study.sequels(12, 1e-3, seed=8), 1e-3)
+    assert not any(found[key] for key in ("failed", "wrong", "unjudged"))
+    assert found["runs"] - len(found["refused"]) >= 10
+    assert found["honest"] == 1.0
 
 
 def test_draws_cover_the_range():
