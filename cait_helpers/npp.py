@@ -511,6 +511,7 @@ def _advance(problem: _Problem, cells: int, mesh, rtol: float, tol: float) -> Ru
         if setting.potentiostatic and verdict == kernels.STEP_TOO_SMALL:
             # What is left of the potential where no current flows is that of diffusion.
             open_circuit = state.copy()
+            open_circuit[0, setting.beam] -= setting.lam2 * state[0, -1]
             kernels.rest_field(setting._replace(potentiostatic=False), nodes, open_circuit, 0.0)
             faces = np.array([kernels.face_width(nodes, c) for c in range(cells)])
             floating = kernels.voltage(faces, open_circuit) * glass.thermal_voltage

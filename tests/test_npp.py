@@ -311,6 +311,39 @@ def test_the_charge_follows_a_recorded_current(ion):
     )
 
 
+def test_a_noisy_record_gives_the_run_of_its_mean():
+    """Steps need not end on the readings: each takes their charge, and the last one's current."""
+    rng = np.random.default_rng(1)
+    end = 0.5 * CHARGE / (10 * OHMIC)
+    readings = 10 * OHMIC * (1 + 0.05 * rng.normal(size=1001))
+    time = np.linspace(0, end, readings.size)
+    readings *= 10 * OHMIC * end / np.trapezoid(readings, time)
+    laws = {"Li": D_LI, "K": FOREIGN["K"]}
+    noisy = simulate(PLATE, laws, "Li", "K", CurrentDensity(readings, time), Duration(end))
+    steady = simulate(PLATE, laws, "Li", "K", CurrentDensity(10 * OHMIC), Duration(end))
+    assert noisy.resolved
+    assert noisy.charge[-1] == pytest.approx(steady.charge[-1], rel=1e-9)
+    assert noisy.front_depth == pytest.approx(steady.front_depth, rel=1e-3)
+    assert noisy.plateau == pytest.approx(steady.plateau, rel=3e-3)
+    assert noisy.voltage[-1] / steady.voltage[-1] == pytest.approx(
+        readings[-1] / (10 * OHMIC), rel=3e-3
+    )
+
+
+def test_a_beam_may_rest_for_long():
+    """A hundred times as long as it ran: ions interdiffuse, and a new front starts sharply."""
+    end = 0.25 * CHARGE / (10 * OHMIC)
+    level = 10 * OHMIC * np.array([1.0, 1.0, 0.0, 0.0, 1.0, 1.0])
+    time = np.array([0.0, 1.0, 1.001, 100.0, 100.001, 101.0]) * end
+    laws = {"Li": D_LI, "K": FOREIGN["K"]}
+    run = simulate(PLATE, laws, "Li", "K", CurrentDensity(level, time), Duration(time[-1]))
+    assert run.resolved
+    check_balances(run)
+    # at rest the surface floats at the diffusion potential, some kT/e
+    at_rest = np.interp(99 * end, run.time, run.voltage)
+    assert 0 < at_rest < 5 * PLATE.thermal_voltage
+
+
 @pytest.mark.parametrize("drive", ["voltage", "current"])
 @ions_of_the_paper
 def test_gauss_and_the_potential_belong_together(ion, drive):
@@ -687,8 +720,9 @@ def test_a_run_on_one_mesh_is_never_called_resolved():
         ({"drive": Voltage([1.0, 1.0], [0.0, 10.0])}, r"charge asked for was not reached"),
         ({"drive": Voltage(1e6)}, r"time step collapsed"),
         ({"ions": {"Li": D_BULK, "K": 1e-16}, "until": Charge(300.0)}, r"come to the back"),
+        ({"drive": Voltage([1.0, 1.0, 0.0, 0.0], [0.0, 40.0, 40.1, 99.0])}, r"floats at 0\.0"),
     ],
-    ids=["record ends", "a million volts", "foreign ion at the back"],
+    ids=["record ends", "a million volts", "foreign ion at the back", "shorted"],
 )
 def test_what_cannot_be_simulated_raises_and_says_where_it_stopped(arguments, said):
     """No curve comes back: the text gives time, charge and reason."""

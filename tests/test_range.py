@@ -1,7 +1,10 @@
 """The solver over its whole range: a few of the draws of ``benchmarks/range_study.py``."""
 
 import sys
+from itertools import islice
 from pathlib import Path
+
+import cait_helpers as cait
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -25,6 +28,20 @@ def test_what_follows_them_is_right_within_rtol_or_raises():
     assert not any(found[key] for key in ("failed", "wrong", "unjudged"))
     assert found["runs"] - len(found["refused"]) >= 10
     assert found["honest"] == 1.0
+
+
+def test_a_second_run_behind_a_front_narrower_than_the_debye_length():
+    """Its charges come along: without them the native ions would be negative there."""
+    _, call = next(islice(range_study.draws(13, seed=52), 12, None))
+    first = cait.simulate(**call, rtol=1e-2)
+    assert first.stats.decay_length < 0.2 * first.glass.debye_length
+    ions = call["ions"] | {"second": 40 * call["ions"]["foreign"]}
+    until = cait.Charge(0.1 * call["until"].value)
+    second = cait.simulate(
+        **(call | {"ions": ions, "beam": "second", "until": until}), rtol=1e-2, start=first
+    )
+    assert second.resolved
+    assert second.front_depth > first.front_depth
 
 
 def test_draws_cover_the_range():
