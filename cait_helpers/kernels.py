@@ -778,8 +778,8 @@ def advance(
                     combine(argument, A_STAGE[s, q], stages[q], argument)
                 for m in range(1, n):
                     x_new[m] = x[m] + ALPHA[s] * ds * w[m]
-                change = drive + ALPHA[s] * swing
-                rhs(p, x_new, w, argument, change, width, motion, extra, y, static, rate)
+                drive_s = drive + ALPHA[s] * swing
+                rhs(p, x_new, w, argument, drive_s, width, motion, extra, y, static, rate)
             b = stages[s]
             combine(rate, GAMMA_S[s] * ds, rate_s, b)
             for q in range(s):
@@ -811,11 +811,11 @@ def advance(
             # the little time pass, too little to count, that leaves the voltage of that time.
             for c in range(n):
                 width_new[c] = face_width(x_new, c)
-            response = voltage(width_new, border)
+            lift = voltage(width_new, border)
             curved = 0.0
             for again in range(3):
                 missing = value_end - voltage(width_new, argument)
-                combine(argument, missing / response, border, argument)
+                combine(argument, missing / lift, border, argument)
                 if again == 2:
                     break
                 after = rhs(

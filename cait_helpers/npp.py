@@ -648,7 +648,8 @@ def simulate(
     ValueError
         If an argument is out of its range; the text names it.
     SimulationError
-        If the end or the accuracy is not reached.
+        If the end or the accuracy is not reached, if foreign ions have come to the back, or if a
+        voltage drives no current against the diffusion potential.
     """
     if not isinstance(glass, Glass):
         raise ValueError(f"glass = {glass!r} is not a Glass")
@@ -659,6 +660,12 @@ def simulate(
     for name, D in ions.items():
         if not callable(D):
             require(f"ions[{name!r}]", D, 1e-40, 1e-5, "m^2/s")
+        made_for = getattr(D, "temperature", glass.temperature)
+        if not np.isclose(made_for, glass.temperature, rtol=1e-6):
+            raise ValueError(
+                f"ions[{name!r}] is a law for {made_for:g} K, and the glass is at"
+                f" {glass.temperature:g} K"
+            )
     for label, name in (("native", native), ("beam", beam)):
         if name not in ions:
             raise ValueError(f"{label} = {name!r} is not among the ions {', '.join(ions)}")
@@ -695,7 +702,7 @@ def simulate(
     # Two meshes like these often show rtol; where they fail, their error tells how many cells do.
     # A second run has two fronts from its beginning; untouched glass takes cells by its decades.
     decades = max(np.log10(glass.thickness / _NM / (2 * problem.depth)), 0.0)
-    cells = round((32 if start is None else 56) * (0.01 / rtol) ** 0.27 * (1 + 0.15 * decades))
+    cells = round((32 if start is None else 56) * (0.01 / rtol) ** 0.32 * (1 + 0.15 * decades))
     tol *= 1.5**2
     coarse, failure = None, ""
     while cells <= _MOST_CELLS:
