@@ -35,9 +35,9 @@ LADDER = (1e-2, 5e-3, 3e-3, 2e-3, 1e-3, 3e-4, 1e-4)
 LOOSE = (1e-3, 1e-3, 1e-4)
 #: code -> problem -> (cell size in nm, options). The coarsest cells and loosest tolerances found by
 #: hand (``ladder.py``) that are in the class; the row of each says whether ten times tighter ones
-#: are as well, so that none passes by errors that cancel. PyBaMM on (iii) and FiPy on all three did
-#: not end in a minute; LSODA on (iii), with a dense Jacobian, not even on the cells of *today*,
-#: which are those of 1 nm.
+#: are as well, so that none passes by errors that cancel. PyBaMM on (iii) takes half a minute; FiPy
+#: did not end in a minute on any; LSODA on (iii), with a dense Jacobian, not even on the cells of
+#: *today*, which are those of 1 nm.
 SETTINGS = {
     "SUNDIALS IDA": {
         "i": (0.18, (*LOOSE, True)),

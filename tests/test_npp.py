@@ -734,7 +734,7 @@ def test_what_cannot_be_simulated_raises_and_says_where_it_stopped(arguments, sa
 def test_a_law_for_another_temperature_is_refused():
     """It would activate the ions at one temperature and move them at another."""
     law = activated_diffusivity(gaussian_sed(0.25), D_BULK, 333.15, 0.9)
-    with pytest.raises(ValueError, match="is a law for 333.15 K, and the glass is at"):
+    with pytest.raises(ValueError, match=r"is a law for 333\.15 K, and the glass is at"):
         changed(ions={"Li": law, "K": 1e-20})
 
 
