@@ -660,12 +660,6 @@ def simulate(
     for name, D in ions.items():
         if not callable(D):
             require(f"ions[{name!r}]", D, 1e-40, 1e-5, "m^2/s")
-        made_for = getattr(D, "temperature", glass.temperature)
-        if not np.isclose(made_for, glass.temperature, rtol=1e-6):
-            raise ValueError(
-                f"ions[{name!r}] is a law for {made_for:g} K, and the glass is at"
-                f" {glass.temperature:g} K"
-            )
     for label, name in (("native", native), ("beam", beam)):
         if name not in ions:
             raise ValueError(f"{label} = {name!r} is not among the ions {', '.join(ions)}")

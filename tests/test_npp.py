@@ -731,13 +731,6 @@ def test_what_cannot_be_simulated_raises_and_says_where_it_stopped(arguments, sa
     assert " s and " in str(caught.value) and "C/m^2" in str(caught.value)
 
 
-def test_a_law_for_another_temperature_is_refused():
-    """It would activate the ions at one temperature and move them at another."""
-    law = activated_diffusivity(gaussian_sed(0.25), D_BULK, 333.15, 0.9)
-    with pytest.raises(ValueError, match=r"is a law for 333\.15 K, and the glass is at"):
-        changed(ions={"Li": law, "K": 1e-20})
-
-
 def test_a_law_may_return_one_number_for_all_fractions():
     """A constant written as a function is a constant."""
     how = {"native": "Li", "beam": "K", "drive": Voltage(10.0), "until": Charge(20.0), "mesh": 60}
