@@ -596,13 +596,14 @@ def fixed_grid(thickness: float, fine: float, h: float) -> np.ndarray:
     ("ion", "drive", "h", "wrong"),
     [
         ("Rb", Voltage(10.0), 3e-9, 0.1),
-        ("Cs", CurrentDensity(10 * OHMIC), 3e-9, 0.05),
+        ("Cs", CurrentDensity(10 * OHMIC), 3e-9, 0.03),
     ],
 )
 def test_a_fixed_grid_picks_its_own_plateau_and_says_so(ion, drive, h, wrong):
     """20 kV/m: the fronts of Rb and Cs are 0.09 and 0.02 nm wide, below any grid one would draw.
 
-    What an unresolved grid leaves depends on its cells, and not in proportion to them.
+    What an unresolved grid leaves depends on its cells, and not in proportion to them; with Cs on
+    the ninth digit of the current as well: 5 to 60 per cent too little of it.
     """
     laws = {"Li": D_LI, ion: FOREIGN[ion]}
     theory = front(D_LI, FOREIGN[ion])
