@@ -426,6 +426,12 @@ def _scale(glass, ions, native, beam, drive, until, start) -> _Problem:
     )
 
 
+def _drop(nodes: NDArray[np.float64], state: NDArray[np.float64]) -> float:
+    """Potential difference over the plate, in units of kT/e."""
+    widths = np.array([kernels.face_width(nodes, c) for c in range(nodes.size - 1)])
+    return kernels.voltage(widths, state)
+
+
 def _initial(problem: _Problem, cells: int, mesh: NDArray[np.float64] | None):
     """Nodes and state at the start, from the native glass or from an earlier run."""
     k = len(problem.names)
@@ -463,8 +469,7 @@ def _initial(problem: _Problem, cells: int, mesh: NDArray[np.float64] | None):
         state[0, setting.beam] -= setting.lam2 * state[0, -1]
         state[:, -1] = field(np.clip(nodes[1:], known[1], known[-1]))
         if setting.potentiostatic:
-            widths = np.array([kernels.face_width(nodes, c) for c in range(cells)])
-            state[:, -1] *= drive / kernels.voltage(widths, state)
+            state[:, -1] *= drive / _drop(nodes, state)
         else:
             unit = e * problem.glass.ion_density * problem.velocity
             state[:, -1] *= drive * unit / earlier.current_density[-1]
@@ -513,8 +518,7 @@ def _advance(problem: _Problem, cells: int, mesh, rtol: float, tol: float) -> Ru
             open_circuit = state.copy()
             open_circuit[0, setting.beam] -= setting.lam2 * state[0, -1]
             kernels.rest_field(setting._replace(potentiostatic=False), nodes, open_circuit, 0.0)
-            faces = np.array([kernels.face_width(nodes, c) for c in range(cells)])
-            floating = kernels.voltage(faces, open_circuit) * glass.thermal_voltage
+            floating = _drop(nodes, open_circuit) * glass.thermal_voltage
             if voltage[-1] < 1.1 * floating:
                 error = SimulationError
                 reason = (
