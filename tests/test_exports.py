@@ -170,6 +170,12 @@ def test_the_yield_of_the_multiplier_counts_once_wherever_it_stands(saved):
     assert saved(MAGNETIC.replace(";EM ", ";FC ")).exposure["K+"] == 2.0  # a Faraday cup
 
 
+def test_only_the_rate_that_stands_for_zero_is_a_zero(saved):
+    """1E-3 counts/s is how CAMECA writes none; one count in 100 s is one count."""
+    text = MAGNETIC.replace("1.000000000E-03", "1.000000000E-02")
+    np.testing.assert_allclose(saved(text).intensity["^41K+"], 0.01)
+
+
 def test_rates_without_a_counting_time_have_an_unknown_exposure(saved):
     assert np.isnan(saved(MAGNETIC.replace("CT(s)", "TC(s)")).exposure["Li+"])
 
