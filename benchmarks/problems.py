@@ -12,6 +12,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.stats import norm
 
 import cait_helpers as cait
+from cait_helpers.npp import front_depth
 
 NM = 1e-9
 
@@ -135,11 +136,8 @@ class Profile:
     @cached_property
     def front(self) -> float:
         """Depth at which the native fraction is a half (nm), the deepest; nan without one."""
-        below = np.flatnonzero(self.native < 0.5)
-        if below.size == 0 or below[-1] == self.native.size - 1:
-            return float("nan")
-        c = below[-1]
-        return float(np.interp(0.5, self.native[c : c + 2], self.x[c : c + 2]))
+        depth = front_depth(self.x, self.native, 0.5)
+        return depth if 0 < depth < self.x[-1] else float("nan")
 
     @cached_property
     def plateau(self) -> float:

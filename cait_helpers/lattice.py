@@ -14,13 +14,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit
 
 from .checks import POSITIVE, require
-from .kernels import exchange_walk, hop_walk
 from .landscape import BOLTZMANN
 
 # Cell vectors (rows), sites in the cell, cells along each vector; neighbours at distance 1.
@@ -34,6 +34,155 @@ LATTICES = {
     "diamond": ((1 - np.eye(3)) * 2 / 3**0.5, np.outer([0, 1], np.ones(3)) / 3**0.5, 10),
 }
 COLLECTIVE = 16  # attempts over which the collective displacement is squared, see walk_lattice
+
+jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+# --- compiled walks; numba's disk cache notices edits only in the file of the function ---
+
+
+@jit
+def splitmix(state):
+    """Two random integers of 32 bits from the splitmix64 generator held in ``state[0]``.
+
+    With the state in the caller's hands a walk is reproducible and independent of threads.
+    """
+    state[0] += np.uint64(0x9E3779B97F4A7C15)
+    z = state[0]
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z ^= z >> np.uint64(31)
+    return z >> np.uint64(32), z & np.uint64(0xFFFFFFFF)
+
+
+@jit
+def exchange_walk(neighbours, steps, kind, occupant, vacant, state, windows, half, short, sums):
+    """Exchange vacancies with random neighbours and add up squared displacements.
+
+    ``neighbours[site, m]`` lies at the unit vector ``steps[kind[site], m]`` (three components)
+    from its site; ``occupant[site]`` is a particle or -1, ``vacant[v]`` a site. An attempt picks
+    a vacancy and a neighbour, and is lost when that is vacant too. Over ``windows`` of two halves
+    of ``half`` attempts each, ``sums`` gains
+    [0] the particles' squared displacements over the window less the mean of those over its two
+    halves: ``half`` times the slope of the tracer curve, free of its offset;
+    [1] the squared collective displacement over every ``short`` attempts; [2] the jumps.
+    """
+    particles = occupant.size - vacant.size
+    long = np.zeros((particles, 3))  # displacement since the start of the window
+    late = np.zeros((particles, 3))  # and since the start of its half
+    seen = np.full(particles, -1)  # the half in which a particle has last moved
+    picks = np.uint64(vacant.size)
+    ways = np.uint64(neighbours.shape[1])
+    total = np.zeros(3)
+    for part in range(2 * windows):
+        for _ in range(half // short):
+            total[:] = 0.0
+            for _ in range(short):
+                high, low = splitmix(state)
+                v = np.int64((high * picks) >> np.uint64(32))
+                m = np.int64((low * ways) >> np.uint64(32))
+                here = vacant[v]
+                there = neighbours[here, m]
+                p = occupant[there]
+                if p < 0:
+                    continue
+                if seen[p] != part:
+                    late[p] = 0.0
+                    if seen[p] // 2 != part // 2:
+                        long[p] = 0.0
+                    seen[p] = part
+                sums[0] += 0.5  # |long + u|^2 - |long|^2 less half of the same for late
+                for axis in range(3):
+                    u = -steps[kind[here], m, axis]
+                    sums[0] += u * (2.0 * long[p, axis] - late[p, axis])
+                    long[p, axis] += u
+                    late[p, axis] += u
+                    total[axis] += u
+                sums[2] += 1.0
+                occupant[here] = p
+                occupant[there] = -1
+                vacant[v] = there
+            sums[1] += total[0] ** 2 + total[1] ** 2 + total[2] ** 2
+
+
+@jit
+def plant(tree, leaf, value):
+    """Set a leaf of a binary tree whose every node holds the sum of its two children."""
+    node = tree.size // 2 + leaf
+    tree[node] = value
+    while node > 1:
+        node //= 2
+        tree[node] = tree[2 * node] + tree[2 * node + 1]
+
+
+@jit
+def hop_walk(
+    neighbours, steps, kind, rate, occupant, tree, state, last, windows, shorts, short, sums
+):
+    """Let ions hop on sites of unequal energy and add up squared displacements.
+
+    An ion leaves ``site`` for each vacant neighbour at ``rate[site]``. An attempt picks an ion
+    with a probability proportional to its rate from ``tree`` (`plant`; a leaf a site, its rate
+    where occupied, else zero) and any neighbour, and is lost when that is occupied; it takes the
+    mean time between attempts, so that no clock is drawn. Over ``windows`` of two halves of
+    ``shorts`` times ``short`` jumps each, ``sums`` gains
+    [0] the ions' squared displacements as in `exchange_walk`: half a window times the slope;
+    [1] for each ``short`` jumps the squared collective displacement R and twice its product with
+    the ``last`` one: ``short`` jumps times the slope; [2] the time; [3] the attempts.
+    """
+    leaves = tree.size // 2
+    ions = 0
+    for p in occupant:
+        ions = max(ions, p + 1)
+    long = np.zeros((ions, 3))
+    late = np.zeros((ions, 3))
+    seen = np.full(ions, -1)
+    ways = neighbours.shape[1]
+    total = np.zeros(3)
+    for part in range(2 * windows):
+        for _ in range(shorts):
+            total[:] = 0.0
+            jumps = 0
+            while jumps < short:
+                sums[2] += 1.0 / (ways * tree[1])
+                sums[3] += 1.0
+                high, low = splitmix(state)
+                left = (high + low * 2.0**-32) * 2.0**-32 * tree[1]
+                node = 1
+                while node < leaves:
+                    node *= 2
+                    if left >= tree[node] and tree[node + 1] > 0.0:
+                        left -= tree[node]
+                        node += 1
+                here = node - leaves
+                # what is left of the random number chooses the neighbour
+                m = min(int(ways * left / tree[node]), ways - 1)
+                there = neighbours[here, m]
+                if occupant[there] >= 0:
+                    continue
+                jumps += 1
+                p = occupant[here]
+                if seen[p] != part:
+                    late[p] = 0.0
+                    if seen[p] // 2 != part // 2:
+                        long[p] = 0.0
+                    seen[p] = part
+                sums[0] += 0.5
+                for axis in range(3):
+                    u = steps[kind[here], m, axis]
+                    sums[0] += u * (2.0 * long[p, axis] - late[p, axis])
+                    long[p, axis] += u
+                    late[p, axis] += u
+                    total[axis] += u
+                occupant[there] = p
+                occupant[here] = -1
+                plant(tree, here, 0.0)
+                plant(tree, there, rate[there])
+            for axis in range(3):
+                sums[1] += total[axis] * (total[axis] + 2.0 * last[axis])
+                last[axis] = total[axis]
+
+
+# --- what a walk measures ---
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from scipy.special import xlogy
 from .cases import Case, element
 from .families import Family
 from .landscape import Law
-from .npp import Charge, Duration, Run, SimulationError, Voltage, simulate
+from .npp import Charge, Duration, Run, SimulationError, Voltage, front_depth, simulate
 from .resolution import Resolution, blur
 from .sims import Profile
 
@@ -243,12 +243,7 @@ class Emulator:
 
 def _front(run: Run) -> float:
     """Depth (m) behind which the native fraction stays above three quarters."""
-    native = run.fraction[run.native]
-    below = np.flatnonzero(native < 0.75)
-    if below.size == 0 or below[-1] + 1 == native.size:
-        return run.replaced_depth
-    here = slice(below[-1], below[-1] + 2)
-    return float(np.interp(0.75, native[here], run.x[here]))
+    return front_depth(run.x, run.fraction[run.native], 0.75) or run.replaced_depth
 
 
 def outputs(run: Run, xi: Array) -> Array:

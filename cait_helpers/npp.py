@@ -93,6 +93,19 @@ class Series:
         object.__setattr__(self, "value", value)
         object.__setattr__(self, "time", time)
 
+    def at(self, time: ArrayLike) -> NDArray[np.float64]:
+        """Value at ``time`` (s), any shape; a record keeps its ends beyond them."""
+        if self.time is None:
+            return np.full(np.shape(time), self.value)
+        return np.interp(time, self.time, self.value)
+
+    def integral(self, time: float) -> float:
+        """Integral from zero to ``time`` (s), in the unit of the quantity times second."""
+        if self.time is None:
+            return self.value * time
+        inside = np.append(self.time[self.time < time], time)
+        return float(np.trapezoid(self.at(inside), inside))
+
 
 class Voltage(Series):
     """Potential of the front surface against the grounded back electrode (V)."""
@@ -104,6 +117,29 @@ class CurrentDensity(Series):
     """Current density of the ion beam (A/m^2)."""
 
     unit = "A/m^2"
+
+
+def front_depth(x: ArrayLike, fraction: ArrayLike, level: float) -> float:
+    """Deepest place where a fraction is below ``level``: the depth of a front.
+
+    Parameters
+    ----------
+    x, fraction : array_like, shape (m,)
+        Increasing depths (m) and the native fraction there; straight in between.
+    level : float
+        The fraction that counts as the front (1).
+
+    Returns
+    -------
+    float
+        Depth (m), at most ``x[-1]``; zero if the fraction is nowhere below ``level``.
+    """
+    x, fraction = np.asarray(x, dtype=float), np.asarray(fraction, dtype=float)
+    below = np.flatnonzero(fraction < level)
+    if below.size == 0:
+        return 0.0
+    here = slice(below[-1], below[-1] + 2)
+    return float(np.interp(level, fraction[here], x[here]))
 
 
 @dataclass(frozen=True)
@@ -227,12 +263,9 @@ class Run:
         """
         native = self.fraction[self.native]
         for level in (0.5, 0.75, 0.9, 0.96):
-            below = np.flatnonzero(native < level)
-            if below.size == 0:
-                continue
-            c = min(below[-1], native.size - 2)
-            depth = float(np.interp(level, native[c : c + 2], self.x[c : c + 2]))
-            if np.interp(0.9 * depth, self.x, native) < level - max(0.05, 0.2 * (1 - level)):
+            depth = front_depth(self.x, native, level)
+            behind = np.interp(0.9 * depth, self.x, native)
+            if depth > 0 and behind < level - max(0.05, 0.2 * (1 - level)):
                 return depth
         return 0.0
 
@@ -348,6 +381,7 @@ def _scale(glass, ions, native, beam, drive, until, start) -> _Problem:
     names = (*foreign, native)
     laws = [ions[name] for name in names]
     charge_density = e * glass.ion_density
+    native_charge = charge_density * glass.thickness
     series = np.atleast_1d(np.asarray(drive.value, dtype=float))
     potentiostatic = isinstance(drive, Voltage)
     # One unit of time replaces one nanometre at the reference velocity.
@@ -371,33 +405,27 @@ def _scale(glass, ions, native, beam, drive, until, start) -> _Problem:
             raise ValueError(
                 f"until = {until.value:g} s is longer than the record of {drive.time[-1]:g} s"
             )
-        supplied = t_end
-        if drive.time is not None:
-            inside = np.append(knots[knots < t_end], t_end)
-            supplied = np.trapezoid(np.interp(inside, knots, values), inside)
-        if not potentiostatic and supplied > 0.9 * glass.thickness / _NM:
+        if not potentiostatic and drive.integral(until.value) > 0.9 * native_charge:
             raise ValueError(
                 f"until = {until.value:g} s of this current supplies more than nine tenths of the"
                 " native charge of the plate"
             )
     else:
         charge_end = until.value / charge_density / _NM
-        if charge_end > 0.9 * glass.thickness / _NM:
+        if until.value > 0.9 * native_charge:
             raise ValueError(
                 f"until = {until.value:g} C/m^2 is more than nine tenths of the native charge of"
-                f" the plate, {charge_density * glass.thickness:g} C/m^2"
+                f" the plate, {native_charge:g} C/m^2"
             )
         t_end = min(longest, 1e15)
-        if not potentiostatic:  # the time is known, and so the last step
-            supplied = np.concatenate(
-                [[0.0], np.cumsum(0.5 * (values[1:] + values[:-1]) * np.diff(knots))]
-            )
-            if drive.time is None:
-                t_end = charge_end
-            elif charge_end > supplied[-1] * (1 + 1e-9):
+        if not potentiostatic and drive.time is None:  # the time is known, and so the last step
+            t_end = charge_end
+        elif not potentiostatic:
+            supplied = drive.integral(drive.time[-1])
+            if until.value > supplied * (1 + 1e-9):
                 raise ValueError(
                     f"until = {until.value:g} C/m^2 is more than the recorded charge of"
-                    f" {supplied[-1] * _NM * charge_density:g} C/m^2"
+                    f" {supplied:g} C/m^2"
                 )
     unit = velocity * _NM
     # The front is not thinner than its diffusion length, nor than half the Debye length.

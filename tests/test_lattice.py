@@ -14,11 +14,13 @@ from scipy.sparse import csr_array, diags_array, eye_array
 from scipy.sparse.linalg import spsolve
 from scipy.special import expit
 
-from cait_helpers.kernels import exchange_walk, hop_walk, plant
 from cait_helpers.lattice import (
     LATTICES,
+    exchange_walk,
+    hop_walk,
     infinite_lattice,
     periodic_lattice,
+    plant,
     walk_landscape,
     walk_lattice,
 )
