@@ -4,9 +4,10 @@
 
 Each draw is simulated as a user would, with its error estimate. The first judge is the same
 problem on four times as many cells at a tenth of the tolerance; the second the exact theory of the
-front (`cait.front`, `cait.potentiostatic_depth`), which leaves out the width of the front and the
-Debye length: its error is of the order of either over the depth. Prints how many draws raise an
-error, how many are wrong, and how honest the estimates are; `tests/test_range.py` runs a few.
+front (`cait.front`, `cait.fronts.potentiostatic_depth`), which leaves out the width of the front
+and the Debye length: its error is of the order of either over the depth. Prints how many draws
+raise an error, how many are wrong, and how honest the estimates are; `tests/test_range.py` runs a
+few.
 With ``sequels`` every draw is run, and judged is what follows from it: a second run with a third
 ion, or a run with a record in the place of the constant drive.
 """
@@ -108,7 +109,7 @@ def against_theory(front, call, run) -> dict[str, tuple[float, float]]:
     found["plateau"] = (float(np.abs(y - exact).mean()) / scale, 10 * excuse)
     if isinstance(call["drive"], cait.Voltage):
         voltage = float(call["drive"].value)
-        d, j = cait.potentiostatic_depth(
+        d, j = cait.fronts.potentiostatic_depth(
             front, run.time[-1], voltage, glass.thickness, N, glass.temperature
         )
         # diffusion potentials are left out: some kT/e of the voltage

@@ -17,8 +17,8 @@ from scipy.constants import e
 from slim import ROOT
 
 import cait_helpers as cait
-from cait_helpers.explore import explorer_page
 from cait_helpers.figures import landscape_figure, plot_profile, plot_sed
+from cait_helpers.teaching import Sweep, explorer_page
 
 PICTURE = ROOT / "book" / "assets" / "result.png"
 
@@ -41,7 +41,7 @@ def landing_explorer() -> str:
         squares = {"model": 0.0, "noise": 0.0}
         _, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3), width_ratios=(3, 2))
         plot_profile(left, profile, depth=140e-9)
-        for ion, counts in cait.expected_counts(run, case, profile).items():
+        for ion, counts in cait.inference.expected_counts(run, case, profile).items():
             expected = (counts - profile.background[ion]) / profile.scale[ion]
             left.plot(profile.depth * 1e9, expected, "k-", lw=1.2)
             off, noise = profile.fraction[ion] - expected, profile.sigma[ion]
@@ -64,7 +64,7 @@ def landing_explorer() -> str:
     with plt.style.context(cait.style):
         return explorer_page(
             draw,
-            width=cait.Sweep((150, 200, 250, 300, 350), "meV", 1e-3),
+            width=Sweep((150, 200, 250, 300, 350), "meV", 1e-3),
             rubidium={f"{n:,} times slower than lithium": r for n, r in slower.items()},
         )
 

@@ -50,7 +50,7 @@ def chapters() -> list[Path]:
 
 
 def is_explorer(output: NotebookNode) -> bool:
-    """Tell whether an output is that of `cait.explore`, by the text that it stores."""
+    """Tell whether an output is that of `explore`, by the text that it stores."""
     return output.get("data", {}).get("text/plain", "").startswith("Explorer of ")
 
 

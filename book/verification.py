@@ -88,13 +88,14 @@ def _wave() -> Line:
 
 def _landscape() -> Line:
     found = cait.sed_from_diffusivity(LAW, TEMPERATURE, OCCUPANCY, window=(0.03, 1.0))
-    return Line("FWHM of the SED read back from D(y) / meV", cait.fwhm(found) * 1e3, 250.0, 1e-3)
+    width = 1e3 * cait.landscape.fwhm(found)
+    return Line("FWHM of the SED read back from D(y) / meV", width, 250.0, 1e-3)
 
 
 def _onsager() -> Line:
     n = np.array([0.1, 0.9]) * GLASS.ion_density
     L = cait.onsager_matrix([2e-21, 1e-21], n, TEMPERATURE, cross=3e26)
-    back = cait.onsager_from_diffusivities(*cait.diffusivities(L, n, TEMPERATURE), n, TEMPERATURE)
+    back = cait.onsager.from_diffusivities(*cait.diffusivities(L, n, TEMPERATURE), n, TEMPERATURE)
     return Line("L₁₂ to diffusion coefficients and back / m⁻¹ s⁻¹ J⁻¹", back[0, 1], L[0, 1], 1e-9)
 
 

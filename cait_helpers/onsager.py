@@ -175,7 +175,7 @@ def fick_matrix(L: ArrayLike, n: ArrayLike, temperature: float) -> Array:
     return _thermal_energy(temperature) * L / _densities(n, len(L))
 
 
-def onsager_from_diffusivities(
+def from_diffusivities(
     D_mig: ArrayLike, D_chem: ArrayLike, n: ArrayLike, temperature: float
 ) -> Array:
     """Onsager coefficients of two ions from the four coefficients of `diffusivities`.
@@ -214,7 +214,7 @@ def onsager_from_diffusivities(
     return check_admissible(L)
 
 
-def onsager_from_fick(fick: ArrayLike, n: ArrayLike, temperature: float) -> Array:
+def from_fick(fick: ArrayLike, n: ArrayLike, temperature: float) -> Array:
     """Onsager coefficients of any number of ions from the matrix of `fick_matrix`, its inverse.
 
     L_ij = D_ij n_j / kT, (k, k) in m^-1 s^-1 J^-1; a ValueError says if it is not admissible: the
@@ -226,7 +226,7 @@ def onsager_from_fick(fick: ArrayLike, n: ArrayLike, temperature: float) -> Arra
     return check_admissible(fick * _densities(n, len(fick)) / _thermal_energy(temperature))
 
 
-def onsager_from_exchange(
+def from_exchange(
     share: float, exchange: float, sigma: float, n: ArrayLike, temperature: float
 ) -> Array:
     """Onsager coefficients of two ions from what a profile and a voltage measure.

@@ -10,15 +10,15 @@ import pytest
 from slim import chapters
 
 import cait_helpers as cait
-from cait_helpers.exercises import EXERCISES
+from cait_helpers.teaching.exercises import EXERCISES, check
 
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_the_answer_of_the_package_is_right_and_a_tenth_more_or_less_is_not(name):
     right = EXERCISES[name].answer()
     assert right > 0
-    assert cait.check(name, right).startswith("Right: ")
-    hints = {cait.check(name, right * factor) for factor in (1 / 1.1, 1.1)}
+    assert check(name, right).startswith("Right: ")
+    hints = {check(name, right * factor) for factor in (1 / 1.1, 1.1)}
     assert len(hints) == 2
     for hint in hints:
         assert re.fullmatch(r"Not yet.*\. \S.{20,}\.", hint), hint
@@ -29,13 +29,13 @@ def test_a_usual_slip_gets_a_hint_of_its_own(name):
     asked = EXERCISES[name]
     for factor, hint in asked.slips.items():
         assert abs(factor - 1) > 3 * asked.tolerance  # far from the right answer
-        assert cait.check(name, factor * asked.answer()) == f"Not yet. {hint}"
+        assert check(name, factor * asked.answer()) == f"Not yet. {hint}"
 
 
 def test_the_ratio_of_times_turned_round_is_told():
     """10 V * 24 h / 99 h instead of 10 V * 99 h / 24 h."""
     right = EXERCISES["voltage for a day"].answer()
-    assert "turned" in cait.check("voltage for a day", 10.0 / (right / 10.0))
+    assert "turned" in check("voltage for a day", 10.0 / (right / 10.0))
 
 
 def test_the_charge_at_which_the_current_has_fallen_obeys_ohm():
@@ -54,18 +54,18 @@ def test_the_charge_at_which_the_current_has_fallen_obeys_ohm():
 
 
 def test_three_dots_ask_for_an_answer():
-    assert cait.check("voltage for a day", ...) == "Your turn: a number in V, in place of the dots."
-    assert cait.check("half the plate", ...) == "Your turn: a number, in place of the dots."
+    assert check("voltage for a day", ...) == "Your turn: a number in V, in place of the dots."
+    assert check("half the plate", ...) == "Your turn: a number, in place of the dots."
 
 
 def test_an_unknown_exercise_is_refused_and_the_known_ones_are_named():
     with pytest.raises(ValueError, match=r"'half the plat' is none of .*'half the plate'"):
-        cait.check("half the plat", 1.0)
+        check("half the plat", 1.0)
 
 
 def test_an_answer_that_is_no_number_is_refused():
     with pytest.raises(ValueError, match="answer = 'two' is not a number"):
-        cait.check("half the plate", "two")
+        check("half the plate", "two")
 
 
 def test_every_exercise_is_asked_and_solved_in_a_chapter():

@@ -54,7 +54,7 @@ def test_raw_counts_are_drawn_below_the_line_of_poisson(case):
 
 def test_a_corner_plot_has_a_panel_for_each_parameter_and_pair():
     rng = np.random.default_rng(1)
-    posterior = cait.Posterior(
+    posterior = cait.uncertainty.Posterior(
         ("fwhm", "log10_D_K"), rng.normal([0.25, -21.0], [1e-3, 1e-2], (500, 2)), np.ones(2),
         np.ones(2), 0.4,
     )  # fmt: skip

@@ -82,7 +82,7 @@ def test_the_start_lies_near_the_optimum(cases, fit):
 
     Half a step of the scan in the width; the plateau, read off with 10 %, in D.
     """
-    start = cait.landscape_parameters(cases).valuesdict()
+    start = cait.inference.landscape_parameters(cases).valuesdict()
     assert abs(np.log(start["fwhm"] / fit.fwhm)) < np.log(1.4) / 2
     for ion, D in fit.foreign_diffusivity.items():
         assert abs(np.log(10 ** start[f"log10_D_{ion}"] / D)) < np.log(1.5)
@@ -132,7 +132,7 @@ def test_without_a_conductivity_the_current_tells_D_bulk(cases):
 # --- data from a generator of the test's own ---------------------------------------------
 
 
-def write_case(folder, fwhm: float, seed: int) -> cait.Case:
+def write_case(folder, fwhm: float, seed: int) -> cait.cases.Case:
     """Compute one run: another width, glass, voltage and file format than the shipped ones.
 
     It shares the solver with the analysis. Landscape (scipy's normal distribution), blur (a
@@ -309,7 +309,7 @@ def test_D_bulk_is_guessed_from_the_first_currents(cases):
 def test_expected_counts_are_scale_and_background_deep_in_the_glass(fit):
     """There the native fraction is one and the foreign one is zero."""
     for run, case, profile in zip(fit.runs, fit.cases, fit.profiles, strict=True):
-        expected = cait.expected_counts(run, case, profile)
+        expected = cait.inference.expected_counts(run, case, profile)
         for ion, fraction in ((case.native, 1.0), (case.foreign, 0.0)):
             deep = fraction * profile.scale[ion][-20:] + profile.background[ion]
             np.testing.assert_allclose(expected[ion][-20:], deep, rtol=1e-6)
@@ -320,7 +320,7 @@ def test_a_deeper_crater_shows_the_front_in_an_earlier_cycle(fit):
     run, case, profile = fit.runs[1], fit.cases[1], fit.profiles[1]
 
     def front_cycle(scale):
-        native = cait.expected_counts(run, case, profile, scale)[case.native]
+        native = cait.inference.expected_counts(run, case, profile, scale)[case.native]
         share = (native - profile.background[case.native]) / profile.scale[case.native]
         return np.interp(0.5, share[60:], np.arange(60, share.size))
 

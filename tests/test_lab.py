@@ -16,13 +16,13 @@ from slim import ROOT, slim
 
 CELL = """
 import matplotlib.pyplot as plt
-import cait_helpers as cait
+from cait_helpers.teaching import Sweep, explore
 
 def draw(width):
     plt.figure(figsize=(2, 1))
     return f"A line of width {1e9 * width:g} nm"
 
-cait.explore(draw, width=cait.Sweep((1, 11), "nm", 1e-9))
+explore(draw, width=Sweep((1, 11), "nm", 1e-9))
 """
 
 

@@ -194,7 +194,7 @@ def test_a_slim_notebook_keeps_its_text_and_drops_the_rest(chapter):
 
 TINY = """
 import matplotlib.pyplot as plt
-from cait_helpers.explore import explore
+from cait_helpers.teaching import explore
 ---
 print(f"{2**0.5:.4f}")
 ---

@@ -123,7 +123,7 @@ def test_eliminating_the_field_gives_the_transference_and_the_interdiffusivity(c
 def test_the_map_to_diffusivities_and_back_is_the_identity(case):
     """L -> (D_mig, D_chem) -> L to 1e-12 in the scale sqrt(L_ii L_jj) of each entry."""
     _, n, L = case
-    again = onsager.onsager_from_diffusivities(*onsager.diffusivities(L, n, T), n, T)
+    again = onsager.from_diffusivities(*onsager.diffusivities(L, n, T), n, T)
     root = np.sqrt(np.diag(L))
     assert np.abs((again - L) / root / root[:, None]).max() < 1e-12
 
@@ -133,7 +133,7 @@ def test_the_map_to_diffusivities_and_back_is_the_identity(case):
 def test_the_map_and_back_survives_ions_of_very_different_speed(case):
     """Six decades between the ions: a slow ion's digits go where L_12 exceeds its own L."""
     _, n, L = case
-    again = onsager.onsager_from_diffusivities(*onsager.diffusivities(L, n, T), n, T)
+    again = onsager.from_diffusivities(*onsager.diffusivities(L, n, T), n, T)
     assert np.abs(again - L).max() < 1e-15 * np.abs(L).sum() * (n.sum() / n.min())
 
 
@@ -142,7 +142,7 @@ def test_the_map_and_back_survives_ions_of_very_different_speed(case):
 def test_the_fick_matrix_and_back_is_the_identity_for_any_number_of_ions(case):
     """L -> D_ij = kT L_ij/n_j -> L to 1e-12 of each entry's scale, over six decades."""
     _, n, L = case
-    again = onsager.onsager_from_fick(onsager.fick_matrix(L, n, T), n, T)
+    again = onsager.from_fick(onsager.fick_matrix(L, n, T), n, T)
     root = np.sqrt(np.diag(L))
     assert np.abs((again - L) / root / root[:, None]).max() < 1e-12
 
@@ -152,7 +152,7 @@ def test_the_fick_matrix_and_back_is_the_identity_for_any_number_of_ions(case):
 def test_profile_and_voltage_and_back_is_the_identity(case):
     """L -> (t_1, D~, sigma) -> L, to 1e-12 in the scale sqrt(L_ii L_jj) of each entry."""
     _, n, L = case
-    again = onsager.onsager_from_exchange(
+    again = onsager.from_exchange(
         onsager.transference(L)[0],
         onsager.interdiffusivity(L, n, T),
         onsager.conductivity(L),
@@ -173,7 +173,7 @@ def test_profile_and_voltage_and_back_is_the_identity(case):
 def test_every_profile_and_conductivity_belongs_to_an_admissible_matrix(t, D, sigma, y):
     """(t_1, D~, sigma) -> L -> (t_1, D~, sigma), whatever they are, beyond 0 < t_1 < 1 as well."""
     n = 1.38e28 * np.array([y, 1 - y])
-    L = onsager.check_admissible(onsager.onsager_from_exchange(t, D, sigma, n, T))
+    L = onsager.check_admissible(onsager.from_exchange(t, D, sigma, n, T))
     size = np.abs(L).sum() * e**2 / sigma  # of the terms that cancel in S
     assert onsager.conductivity(L) == pytest.approx(sigma, rel=1e-13 * size)
     if L.sum() > 1e-9 * np.trace(L):
@@ -258,7 +258,7 @@ def test_an_inadmissible_matrix_is_refused_by_name(L, message):
 def test_coefficients_that_break_reciprocity_are_refused():
     """Four numbers, three unknowns: D_mig - D_chem is common to both ions."""
     with pytest.raises(ValueError, match="reciprocity"):
-        onsager.onsager_from_diffusivities([2e-19, 1e-21], [1e-19, 1e-21], [1e28, 1e27], T)
+        onsager.from_diffusivities([2e-19, 1e-21], [1e-19, 1e-21], [1e28, 1e27], T)
 
 
 @pytest.mark.parametrize(
@@ -271,10 +271,10 @@ def test_coefficients_that_break_reciprocity_are_refused():
         (lambda: onsager.onsager_matrix([1e-19], [1e28], T, cross=1.0), "cross = 1.0"),
         (lambda: onsager.interdiffusivity(np.eye(3), [1e28] * 3, T), r"shape \(3, 3\)"),
         (lambda: onsager.transference(np.zeros((2, 2))), "does not conduct"),
-        (lambda: onsager.onsager_from_fick(np.ones((2, 3)), [1e28, 1e28], T), r"shape \(2, 3\)"),
-        (lambda: onsager.onsager_from_fick([[1, 1], [2, 1]], [1e28] * 2, T), "reciprocity"),
-        (lambda: onsager.onsager_from_exchange(0.5, -1.0, 1.0, [1e28] * 2, T), "exchange = -1 "),
-        (lambda: onsager.onsager_from_exchange(0.5, 1e-20, 0.0, [1e28] * 2, T), "sigma = 0 "),
+        (lambda: onsager.from_fick(np.ones((2, 3)), [1e28, 1e28], T), r"shape \(2, 3\)"),
+        (lambda: onsager.from_fick([[1, 1], [2, 1]], [1e28] * 2, T), "reciprocity"),
+        (lambda: onsager.from_exchange(0.5, -1.0, 1.0, [1e28] * 2, T), "exchange = -1 "),
+        (lambda: onsager.from_exchange(0.5, 1e-20, 0.0, [1e28] * 2, T), "sigma = 0 "),
         (lambda: onsager.tracer_diffusivity(-1.0), "D_eff = -1 "),
         (lambda: onsager.haven_ratio(1e-20, 0.0), "D_sigma = 0 "),
         (lambda: onsager.haven_ratio(np.nan, 1e-20), "D_tracer = nan"),

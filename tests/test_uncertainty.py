@@ -48,7 +48,8 @@ def test_an_electroneutral_solver_of_its_own_finds_the_same_profile(fwhm, level,
         "Li", "M", cait.Voltage(voltage), cait.Charge(100e-9 * s.DENSITY * e), rtol=1e-5, mesh=700,
     )  # fmt: skip
     cuts = np.arange(s.CYCLES + 1) * s.SLICE
-    ours = cait.blur(run.x, run.fraction["Li"], cuts, cait.gaussian_resolution(2.5e-9))[6:]
+    seen = cait.resolution.gaussian_resolution(2.5e-9)
+    ours = cait.resolution.blur(run.x, run.fraction["Li"], cuts, seen)[6:]
     theirs = s.seen(edges, y, 2.5e-9)[6:]
     distance = np.sqrt(np.sum((ours - theirs) ** 2 / np.maximum(theirs, 1e-4) * 20000))
     assert distance < 0.1
@@ -115,14 +116,14 @@ def test_the_posterior_agrees_with_the_curvature(fit):
 
 def test_the_bootstrap_agrees_with_the_curvature(fit):
     """Twelve repeats: their spread is good to 20 %."""
-    found = cait.bootstrap(fit, 12, seed=2)["fwhm"]
+    found = cait.uncertainty.bootstrap(fit, 12, seed=2)["fwhm"]
     error = fit.minimum.params["fwhm"].stderr
     assert 0.5 * error < found.std(ddof=1) < 1.7 * error
     assert abs(found.mean() - fit.fwhm) < error
 
 
 def test_the_information_of_all_data_adds_up_to_the_covariance(fit):
-    pieces = cait.information(fit)
+    pieces = cait.uncertainty.information(fit)
     error = np.sqrt(np.diag(combine(list(pieces.values()))))
     stated = [fit.minimum.params[name].stderr for name in fit.free]
     np.testing.assert_allclose(error, stated, rtol=1e-3)
@@ -131,7 +132,7 @@ def test_the_information_of_all_data_adds_up_to_the_covariance(fit):
 
 def test_an_occupancy_that_is_free_widens_the_interval(fit):
     """Occupancy and width are correlated: the price of not knowing the vacancies."""
-    parameters = cait.landscape_parameters(fit.cases)
+    parameters = cait.inference.landscape_parameters(fit.cases)
     parameters["occupancy"].set(vary=True)
     parameters["occupancy"].user_data = (0.9, 0.01)
     free = cait.fit_landscape(fit.cases, parameters=parameters)
@@ -141,7 +142,7 @@ def test_an_occupancy_that_is_free_widens_the_interval(fit):
 
 
 def test_a_fixed_parameter_stays(fit):
-    parameters = cait.landscape_parameters(fit.cases)
+    parameters = cait.inference.landscape_parameters(fit.cases)
     parameters["fwhm"].set(value=0.251, vary=False)
     held = cait.fit_landscape(fit.cases, parameters=parameters, largest_chi_square=10)
     assert held.fwhm == pytest.approx(0.251)

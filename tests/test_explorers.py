@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 
 import ipywidgets
@@ -12,11 +11,7 @@ from bs4 import BeautifulSoup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import cait_helpers as cait
-from cait_helpers.explore import explore
-
-# the package's attribute of this name is the function
-explore_module = importlib.import_module("cait_helpers.explore")
+from cait_helpers.teaching import Sweep, explore, explorers
 
 
 def draw(width, height=1):
@@ -60,9 +55,9 @@ def test_without_its_script_a_page_offers_no_slider_that_does_nothing(shown):
 
 def live(**choices):
     """The widget that a running kernel shows: its picture and its sliders."""
-    options = explore_module._validate(draw, choices)
-    frames = explore_module._frames(draw, options)
-    picture, *sliders = explore_module._widget(draw, choices, options, frames).children
+    options = explorers._validate(draw, choices)
+    frames = explorers._frames(draw, options)
+    picture, *sliders = explorers._widget(draw, choices, options, frames).children
     return picture, sliders, frames
 
 
@@ -78,7 +73,7 @@ def test_a_running_kernel_shows_the_same_pictures_as_the_page():
 
 def test_a_sweep_is_computed_for_any_value_where_a_kernel_runs():
     """1.7 nm is not a frame of the page; the drawing function gets it in metres."""
-    picture, (slider,), frames = live(width=cait.Sweep((1, 2.5, 3), "nm", 1e-9))
+    picture, (slider,), frames = live(width=Sweep((1, 2.5, 3), "nm", 1e-9))
     assert slider.description == "width / nm"
     assert picture.value.startswith(frames[0])
     slider.value = 1.7
@@ -89,7 +84,7 @@ def test_a_sweep_is_computed_for_any_value_where_a_kernel_runs():
 
 
 def test_a_sweep_and_a_choice_stand_side_by_side():
-    picture, sliders, _ = live(width=cait.Sweep((1, 2)), height=["low", "high"])
+    picture, sliders, _ = live(width=Sweep((1, 2)), height=["low", "high"])
     sliders[0].value, sliders[1].value = 1.5, 1
     assert alts(picture.value) == ["A line to (1.5, high)"]
 
@@ -105,7 +100,7 @@ def test_a_sweep_and_a_choice_stand_side_by_side():
 )
 def test_a_sweep_over_decades_has_a_logarithmic_slider(frames, kind):
     """It begins at the first frame and reaches the last one exactly, whatever the scale."""
-    slider = cait.Sweep(frames).slider()
+    slider = Sweep(frames).slider()
     assert type(slider) is kind
     assert slider.value == pytest.approx(frames[0], rel=1e-12)
     slider.value = frames[-1]
@@ -121,10 +116,10 @@ def test_a_picture_that_fails_says_why_in_its_place(monkeypatch):
             raise RuntimeError("no <convergence>")
         return draw(width)
 
-    choices = {"width": cait.Sweep((1, 3))}
-    options = explore_module._validate(drawn, choices)
-    frames = explore_module._frames(drawn, options)
-    picture, slider = explore_module._widget(drawn, choices, options, frames).children
+    choices = {"width": Sweep((1, 3))}
+    options = explorers._validate(drawn, choices)
+    frames = explorers._frames(drawn, options)
+    picture, slider = explorers._widget(drawn, choices, options, frames).children
     slider.value = 2
     assert picture.value == '<p role="alert">RuntimeError: no &lt;convergence&gt;</p>'
     slider.value = 1
@@ -157,13 +152,13 @@ def test_what_the_picture_shows_also_stands_below_it(shown):
 )
 def test_a_sweep_that_makes_no_slider_is_refused_by_name(arguments, message):
     with pytest.raises(ValueError, match=message):
-        cait.Sweep(*arguments)
+        Sweep(*arguments)
 
 
 def test_a_notebook_stores_a_text_that_does_not_change_from_run_to_run(shown):
     """The plain text is what nbval compares; the view holds a random model id."""
     for _ in range(2):
-        explore(draw, width=cait.Sweep((0.1, 0.25)))
+        explore(draw, width=Sweep((0.1, 0.25)))
     assert shown[0]["text/plain"] == shown[1]["text/plain"] == "Explorer of width: 0.1, 0.25"
     assert "application/vnd.jupyter.widget-view+json" in shown[0]
 
@@ -191,7 +186,7 @@ def test_a_drawing_that_fails_leaves_no_figure_open(shown):
 def test_any_text_survives_the_page(texts):
     """The script reads from the page exactly the texts that were given."""
     texts = [text.replace("\r", " ").replace("\0", " ") for text in texts]  # HTML knows neither
-    html = explore_module._page({"width": dict.fromkeys(texts)}, ['<img alt="">'])
+    html = explorers._page({"width": dict.fromkeys(texts)}, ['<img alt="">'])
     page = BeautifulSoup(html, "html.parser")
     assert json.loads(page.input["data-texts"]) == list(dict.fromkeys(texts))
 

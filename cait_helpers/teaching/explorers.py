@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import ipywidgets
 
-from .checks import LARGEST, POSITIVE, require, require_all
+from ..checks import LARGEST, POSITIVE, require, require_all
 
 MOST_FRAMES = 36  # every frame is stored in the page, at about 12 kB
 _LOGARITHMIC = 20.0  # the slider of a sweep from one value to so many times as much

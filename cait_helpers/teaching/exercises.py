@@ -11,10 +11,10 @@ import numpy as np
 from scipy.constants import e, k
 from scipy.optimize import brentq
 
-from .checks import LARGEST, require
-from .fronts import front
-from .landscape import activated_diffusivity, activation_energy, gaussian_sed
-from .npp import Charge, Glass, Run, Voltage, simulate
+from ..checks import LARGEST, require
+from ..fronts import front
+from ..landscape import activated_diffusivity, activation_energy, gaussian_sed
+from ..npp import Charge, Glass, Run, Voltage, simulate
 
 
 @dataclass(frozen=True)
