@@ -19,7 +19,7 @@ from .sims import Profile, normalise
 Array = NDArray[np.float64]
 
 # The keys of a case file, and what a value may be: a text, or a number from, to, in a unit.
-_KEYS = {
+KEYS = {
     "title": "text",
     "profile": "text",
     "current": "text",
@@ -42,7 +42,7 @@ _KEYS = {
     "sims.resolution": "number or table",
     "sims.background": "number or table",
 }
-_OPTIONAL = {"current", "glass.conductivity", *(key for key in _KEYS if key.startswith("run."))}
+_OPTIONAL = {"current", "glass.conductivity", *(key for key in KEYS if key.startswith("run."))}
 _OPTIONAL |= {"sims.transient", "sims.pulses", "sims.resolution", "sims.background"}
 
 
@@ -273,19 +273,19 @@ def _checked(case: dict[str, object]) -> dict[str, object]:
     """The values by ``table.key``; every key known and none missing, texts and numbers checked."""
     values = {}
     for name, value in case.items():
-        if not any(key.startswith(f"{name}.") for key in _KEYS):
+        if not any(key.startswith(f"{name}.") for key in KEYS):
             values[name] = value
         elif isinstance(value, dict):
             values |= {f"{name}.{key}": cell for key, cell in value.items()}
         else:
             raise _wrong(name, value, f"a table [{name}]")
     for key in values:
-        if key not in _KEYS:
+        if key not in KEYS:
             table = key.split(".")[0] + "."
-            there = [known for known in _KEYS if known.startswith(table)]
-            allowed = there or dict.fromkeys(known.split(".")[0] for known in _KEYS)
+            there = [known for known in KEYS if known.startswith(table)]
+            allowed = there or dict.fromkeys(known.split(".")[0] for known in KEYS)
             raise ValueError(f"unknown key {key}; allowed are {', '.join(allowed)}")
-    for key, kind in _KEYS.items():
+    for key, kind in KEYS.items():
         if key not in values:
             if key not in _OPTIONAL:
                 raise ValueError(f"missing key {key}")
