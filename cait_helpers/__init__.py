@@ -16,7 +16,7 @@ _MODULE_OF = {
     for module, names in {
         "cases": "CaseError read_case",
         "ensemble": "simulate_many",
-        "exports": "SimsError read_sims",
+        "exports": "read_sims",
         "figures": "style",
         "fronts": "front",
         "inference": "fit_landscape",
@@ -28,6 +28,7 @@ _MODULE_OF = {
         "onsager": "diffusivities haven_ratio onsager_matrix",
         "report": "save_report",
         "sims": "normalise",
+        "tables": "SimsError",
         "uncertainty": "likelihood_profile sample_posterior",
     }.items()
     for name in names.split()

@@ -15,6 +15,7 @@ from .exports import Recording, read_sims
 from .npp import Charge, CurrentDensity, Duration, Glass, Voltage
 from .resolution import Resolution
 from .sims import Profile, normalise
+from .tables import SimsError, read_current
 
 Array = NDArray[np.float64]
 
@@ -124,51 +125,14 @@ class Case:
         """Time (s) and current density (A/m^2) as recorded, both shape (m,)."""
         if self.current_path is None:
             raise CaseError(f"{self.path}: current is not given, so no current is recorded")
-        time, current = read_current(self.current_path)
-        return time, current / self.area
+        record = read_current(self.current_path)
+        return record.time, record.current / self.area
 
 
 def element(channel: str) -> str:
     """The element a channel stands for: ``"^41K+"``, ``"K+"`` and ``"39K"`` are ``"K"``."""
     match = re.fullmatch(r"\^?\d*([A-Z][a-z]?)\+?", channel)
     return match[1] if match else channel
-
-
-def read_current(path: str | Path) -> tuple[Array, Array]:
-    """Time (s) and current (A), both shape (m,), from a CSV ``time / s, current / A``.
-
-    Raises
-    ------
-    CaseError
-        If the header or a line is not of that form, or time does not start at zero and
-        increase; the text names file, line and what was expected.
-    """
-    path = Path(path)
-
-    def fail(line: int, expected: str, found: str) -> CaseError:
-        return CaseError(f"{path}, line {line}: expected {expected}, found {found!r}")
-
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").rstrip().split("\n")
-    head = next((i for i, line in enumerate(lines) if not line.startswith("#")), 0)
-    if [cell.strip() for cell in lines[head].split(",")] != ["time / s", "current / A"]:
-        raise fail(head + 1, "'time / s, current / A'", lines[head])
-    rows = []
-    for line, text in enumerate(lines[head + 1 :], head + 2):
-        try:
-            row = [float(cell) for cell in text.split(",")]
-        except ValueError:
-            row = []
-        if len(row) != 2 or not np.all(np.isfinite(row)) or "_" in text:
-            raise fail(line, "two finite numbers", text)
-        if not rows and row[0] != 0:
-            raise fail(line, "a time that starts at 0 s", text)
-        if rows and row[0] <= rows[-1][0]:
-            raise fail(line, f"a time after {rows[-1][0]:g} s", text)
-        rows.append(row)
-    if len(rows) < 2:
-        raise fail(len(lines), "at least two lines of data", f"{len(rows)}")
-    time, current = np.array(rows).T
-    return time, current
 
 
 def read_case(path: str | Path) -> Case:
@@ -196,8 +160,8 @@ def read_case(path: str | Path) -> Case:
         raise CaseError(f"{path}: not a TOML file: {error}") from None
     try:
         return _case(path, case)
-    except CaseError:  # of the recorded current: it names its own file
-        raise
+    except SimsError as error:  # of the recorded current: it names its own file
+        raise CaseError(str(error)) from error
     except ValueError as error:
         raise CaseError(f"{path}: {error}") from error
 
@@ -222,8 +186,8 @@ def _case(path: Path, case: dict[str, object]) -> Case:
     area, conductivity = glass.pop("area"), glass.pop("conductivity", None)
     series = None
     if "current" in files:
-        time, current = read_current(files["current"])
-        series = time, current / area
+        record = read_current(files["current"])
+        series = record.time, record.current / area
 
     # the run: what is stated, else what is recorded
     for one, other in (("voltage", "current_density"), ("duration", "charge")):

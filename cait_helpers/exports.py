@@ -1,21 +1,30 @@
-"""Read SIMS depth-profile exports: every number, with its unit, or a refusal that says why."""
+"""Read what instruments export: every number, with its unit, or a refusal that says why."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Row = tuple[int, list[str]]  # line number and cells
-
-
-class SimsError(ValueError):
-    """A SIMS export that cannot be read safely: names file, line and what was expected."""
+from .tables import (
+    NUMBER,
+    Array,
+    Row,
+    SimsError,
+    Source,
+    Table,
+    axis_of,
+    decoded,
+    even,
+    fail,
+    find_header,
+    read_source,
+    rows_of,
+    split_unit,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,23 +35,38 @@ class Recording:
     ----------
     path : Path
     format : str
-        ``"SurfaceLab"``, ``"CAMECA"`` or ``"CSV"``.
+        ``"SurfaceLab"``, ``"CAMECA"`` or ``"CSV"`` (any table).
     unit : str
         ``"counts"`` (per cycle) or ``"counts/s"``.
     time : dict of str to ndarray, shape (m,)
-        Sputter time of each channel (s): the start of the cycle for SurfaceLab and CSV (one axis
-        for all), the middle of the counting interval for CAMECA (one axis each, peak jumping).
+        Sputter time of each channel (s): the start of the cycle for SurfaceLab and tables (one
+        axis for all), the middle of the counting interval for CAMECA (one axis each, peak
+        jumping). Depth (m) if ``axis`` is ``"depth"``.
     intensity : dict of str to ndarray, shape (m,)
-        What the export states, in ``unit``.
+        What the export states, in ``unit``, of the channels that are sound.
     exposure : dict of str to float
         Counts per unit of intensity: 1 for counts, counting time times detector yield (s) for
         rates; nan if the export does not tell.
     dead_time_corrected : dict of str to (bool or None)
         Whether the export says so; None if it says nothing.
     total_time : float
-        Sputter time (s) at the end of the crater.
+        Sputter time (s) at the end of the crater, or of the data (m for a depth axis).
     meta : dict
-        Masses (SurfaceLab), comments (CSV) or the named values of the header (CAMECA).
+        Masses (SurfaceLab), comments (tables) or the named values of the header (CAMECA).
+    total_stated : bool
+        Whether the export states ``total_time``; else it is the end of the data.
+    axis : str
+        ``"time"``, or ``"depth"`` for an export without times.
+    depth : dict of str to ndarray, shape (m,)
+        The depths (m) that the export states beside its times, if it does.
+    detector : dict of str to str
+        ``"counter"``, ``"faraday"`` (a current: counting errors are unknown) or ``"scatter"``
+        (errors from the scatter).
+    unsound : dict of str to str
+        Why a channel cannot be used: a ratio, a concentration, a damaged column.
+    notes : tuple of str
+        What the reader left out, in words.
+    source : Source or None
     """
 
     path: Path
@@ -54,14 +78,23 @@ class Recording:
     dead_time_corrected: dict[str, bool | None]
     total_time: float
     meta: dict[str, object]
+    total_stated: bool = False
+    axis: str = "time"
+    depth: dict[str, Array] = field(default_factory=dict)
+    detector: dict[str, str] = field(default_factory=dict)
+    unsound: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    source: Source | None = None
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """The ions that are there, in the order of the file."""
+        """The ions that are there and sound, in the order of the file."""
         return tuple(self.intensity)
 
     def counts(self, ion: str) -> Array:
-        """Detected ions of one channel, shape (m,); SimsError if the ion is not in the file."""
+        """Detected ions of one channel, shape (m,); SimsError if it is not there or not sound."""
+        if ion in self.unsound:
+            raise SimsError(self.unsound[ion])
         if ion not in self.intensity:
             there = ", ".join(self.channels)
             raise SimsError(f"{self.path}: no channel {ion!r}; there are {there}")
@@ -103,9 +136,10 @@ def _cycle_edges(time: Array, middle: bool) -> Array:
 def read_sims(path: str | Path) -> Recording:
     """Read a SIMS depth-profile export; the layout is told by the content, not by the name.
 
-    ION-TOF SurfaceLab text (three header lines, tabs, decimal point or comma), CAMECA IMS ASCII
-    (``***`` sections, ``;`` or tabs) and plain CSV (``# ...`` comments, then
-    ``time / s, Li+, K+, ...`` in counts per cycle, time at the start of the cycle).
+    ION-TOF SurfaceLab text (three header lines, or four with ``#``), CAMECA IMS ASCII (``***``
+    sections) and tables: text separated by tabs, semicolons or commas, or an Excel sheet, whose
+    header names the axis with its unit (``time / s``, ``Depth (nm)``) and the ions. Decimal point
+    or comma; UTF-8, UTF-16 or Latin-1. Only the channels that are asked for must be sound.
 
     Raises
     ------
@@ -113,86 +147,25 @@ def read_sims(path: str | Path) -> Recording:
         If the file is not exactly one of these layouts, is truncated, or holds a number that
         cannot be a time or a count; the text names file, line and what was expected.
     """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        text = path.read_text(encoding="latin-1")
-    lines = text.rstrip(" \n").split("\n")
-    if lines == [""]:
-        _fail(path, 1, "a SIMS export", "an empty file")
+    source = read_source(path)
+    if source.is_workbook:
+        return _read_table(source)
+    lines, _ = decoded(source)
     if any(line.startswith("***") for line in lines):
-        return _read_cameca(path, lines)
-    if len(lines) > 2 and lines[2].startswith("Sputter Time"):
-        return _read_surfacelab(path, lines)
-    return _read_csv(path, lines)
+        return _read_cameca(source, lines)
+    for i in range(2, min(len(lines), 40)):  # the third line of the header, or a later one
+        cells = lines[i].split("\t")
+        if any(map(axis_of, cells)) and any(cell.startswith("Intensity") for cell in cells):
+            return _read_surfacelab(source, lines, i)
+    return _read_table(source)
 
 
-# --- what the layouts share -----------------------------------------------------------------
+# --- headers --------------------------------------------------------------------------------
 
-
-def _fail(path: Path, line: int, expected: str, found: str) -> NoReturn:
-    raise SimsError(f"{path}, line {line}: expected {expected}, found {found}")
-
-
-def _split(path: Path, lines: list[str], start: int, sep: str, columns: int) -> list[Row]:
-    """The cells of the lines from ``start``; a separator ends every line, or none."""
-    rows = [(line, text.split(sep)) for line, text in enumerate(lines, 1) if line >= start]
-    if not rows:
-        _fail(path, start - 1, "at least two cycles below", "none")
-    tail = [""] if rows[0][1][columns:] == [""] else []
-    for line, cells in rows:
-        if len(cells) != columns + len(tail) or cells[columns:] != tail:
-            _fail(path, line, f"{columns} columns as in the header", f"{len(cells) - len(tail)}")
-    return [(line, cells[:columns]) for line, cells in rows]
-
-
-_NUMBER = re.compile(r"[+-]?\d+([.,]\d*)?([eE][+-]?\d{1,2})?", re.ASCII)
-
-
-def _numbers(path: Path, rows: list[Row]) -> list[list[float]]:
-    """Parse the cells of numbered rows; one decimal mark for the whole file, blank is nan."""
-    mark = ""
-    table = []
-    for line, cells in rows:
-        values = []
-        for cell in map(str.strip, cells):
-            if cell and not _NUMBER.fullmatch(cell):
-                _fail(path, line, "a number", repr(cell))
-            here = "," if "," in cell else "." if "." in cell else ""
-            mark = mark or here
-            if here and here != mark:
-                _fail(path, line, f"the decimal mark {mark!r} of the lines before", repr(cell))
-            values.append(float(cell.replace(",", ".")) if cell else np.nan)
-        table.append(values)
-    return table
-
-
-def _check_labels(path: Path, line: int, labels: list[str]) -> None:
-    for i, label in enumerate(labels):
-        if not label:
-            _fail(path, line, f"a channel label in column {i + 1} of {len(labels)}", "a blank")
-        if label in labels[:i]:
-            _fail(path, line, "different channel labels", f"{label!r} twice")
-
-
-def _check_channel(path: Path, rows: list[Row], ion: str, time: Array, counts: Array) -> None:
-    """Refuse fewer than two cycles, missing or negative values, and time that stands still."""
-    if time.size < 2:
-        _fail(path, rows[-1][0], f"at least two cycles of {ion}", f"{time.size}")
-    for bad, expected in (
-        (np.isnan(time), "a sputter time, not a blank"),
-        (np.isnan(counts), f"an intensity of {ion}, not a blank"),
-        (counts < 0, f"{ion} not negative"),
-        (np.diff(time, prepend=-1e-9) <= 0, "a time that increases, from 0 s on"),
-    ):
-        if bad.any():
-            row = int(np.argmax(bad))
-            _fail(path, rows[row][0], expected, f"{counts[row]:g} at {time[row]:g} s")
-
-
-# --- the layouts ----------------------------------------------------------------------------
-
+_COUNTS = {"counts", "count", "cts", "cnt"}
+_RATES = {"counts/s", "count/s", "cts/s", "cnt/s", "c/s", "cps", "counts/sec"}
+_NO_COUNTS = re.compile(r"cm\W?3|at\.?\s?%|wt\.?\s?%|ppm|atoms|conc|mol|^a\.?\s?u\.?$|arb|norm|^%$")
+_NUMBERING = {"data point", "data point #", "cycle", "scan", "index", "no", "nr"}
 _DEAD_TIME_CORRECTED = {
     "Intensity": None,
     "Intensity (Raw)": False,
@@ -201,129 +174,362 @@ _DEAD_TIME_CORRECTED = {
 }
 
 
-def _read_surfacelab(path: Path, lines: list[str]) -> Recording:
-    time, *quantities = lines[2].removesuffix("\t").split("\t")
-    if time != "Sputter Time (s)" or not quantities:
-        _fail(path, 3, "'Sputter Time (s)' and a quantity for each channel", repr(lines[2]))
-    columns = len(quantities) + 1
-    [(_, (_, *labels))] = _split(path, lines[:1], 1, "\t", columns)
-    [(_, (_, *masses))] = _split(path, lines[:2], 2, "\t", columns)
-    _check_labels(path, 1, labels)
-    for label, quantity in zip(labels, quantities, strict=True):
-        if quantity not in _DEAD_TIME_CORRECTED:
-            known = ", ".join(map(repr, _DEAD_TIME_CORRECTED))
-            _fail(path, 3, f"{label} to be one of {known}", repr(quantity))
-    rows = _split(path, lines, 4, "\t", columns)
-    mass, *table = _numbers(path, [(2, masses), *rows])  # one decimal mark for both
-    meta = {"m/z": dict(zip(labels, mass, strict=True))}
-    corrected = [_DEAD_TIME_CORRECTED[quantity] for quantity in quantities]
-    corrected = dict(zip(labels, corrected, strict=True))
-    return _plain(path, "SurfaceLab", corrected, rows, table, meta)
+@dataclass
+class _Channel:
+    """A column of intensities: place, name, unit, correction and why it is no use."""
+
+    place: int
+    label: str
+    unit: str = "counts"
+    corrected: bool | None = None
+    why: str = ""
 
 
-def _read_csv(path: Path, lines: list[str]) -> Recording:
-    head = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines) - 1)
-    time, *labels = map(str.strip, lines[head].split(","))
-    if time != "time / s" or not labels:
-        layouts = (
-            "'time / s, Li+, K+, ...' (CSV), or 'Sputter Time (s)' in line 3 (SurfaceLab text),"
-            " or '*** ... ***' sections (CAMECA ASCII)"
+def _described(cell: str, place: int) -> _Channel:
+    """The channel that the header of a table describes."""
+    name, unit = split_unit(cell)
+    kind = unit.casefold()
+    if not unit or kind in _COUNTS:
+        return _Channel(place, name)
+    if kind in _RATES:
+        return _Channel(place, name, unit="counts/s")
+    if _NO_COUNTS.search(kind[:60]):
+        return _Channel(place, name, why=f"counts, not {unit!r}, whose errors nobody can know")
+    return _Channel(place, cell, why="" if "/" not in cell else "an ion, not a ratio of two")
+
+
+def _told_apart(path: Path, line: int, channels: list[_Channel], masses: list[str]) -> dict:
+    """Give channels of equal labels names of their own; why the label alone is refused."""
+    unsound, seen = {}, Counter(channel.label for channel in channels)
+    twins: dict[str, list[str]] = {}
+    pairs = Counter((c.label, m) for c, m in zip(channels, masses, strict=True))
+    for channel, mass in zip(channels, masses, strict=True):
+        label = channel.label
+        if not label:
+            channel.label = f"column {channel.place + 1}"
+            channel.why = channel.why or "a channel label, not a blank"
+        elif seen[label] > 1:
+            known = mass[:1].isdigit() and pairs[label, mass] == 1
+            channel.label += f" (m/z {mass})" if known else f" (column {channel.place + 1})"
+            twins.setdefault(label, []).append(channel.label)
+    for label, names in twins.items():
+        unsound[label] = (
+            f"{path}, line {line}: expected different channel labels, found {label!r} twice:"
+            f" ask for {' or '.join(map(repr, names))}"
         )
-        _fail(path, head + 1, layouts, repr(lines[head][:60]))
-    _check_labels(path, head + 1, labels)
-    rows = _split(path, lines, head + 2, ",", len(labels) + 1)
-    meta = {"comments": [line[1:].strip() for line in lines[:head]]}
-    return _plain(path, "CSV", dict.fromkeys(labels), rows, _numbers(path, rows), meta)
+    return unsound
 
 
-def _plain(
-    path: Path,
+# --- the layouts ----------------------------------------------------------------------------
+
+
+def _read_surfacelab(source: Source, lines: list[str], head: int) -> Recording:
+    """The text export of SurfaceLab: labels, masses and quantities above the numbers."""
+    path = source.path
+    rows = [(line, [cell.strip() for cell in text.split("\t")]) for line, text in
+            enumerate(lines[head - 2 :], head - 1)]  # fmt: skip
+    quantities = rows[2][1]
+    quantities[0] = quantities[0].lstrip("# ")
+    while quantities and not quantities[-1]:
+        quantities.pop()
+    [(_, labels)] = even(path, [(head + 1, quantities), rows[0]])
+    [(_, masses)] = even(path, [(head + 1, quantities), rows[1]])
+    places = {"time": [], "depth": [], "channel": []}
+    for i, quantity in enumerate(quantities):
+        if axis := axis_of(quantity):
+            places.setdefault(axis[0], []).append((i, axis[1]))
+        elif quantity.casefold() not in _NUMBERING and not quantity.startswith(("Dose", "Fluence")):
+            places["channel"].append(i)
+    channels = []
+    for i in places["channel"]:
+        channel = _Channel(i, labels[i], corrected=_DEAD_TIME_CORRECTED.get(quantities[i]))
+        if quantities[i] not in _DEAD_TIME_CORRECTED:
+            known = ", ".join(map(repr, _DEAD_TIME_CORRECTED))
+            channel.why = f"{labels[i]} to be one of {known}, not {quantities[i][:60]!r}"
+        elif " / " in labels[i]:
+            channel.why = "an ion, not a ratio of two"
+        channels.append(channel)
+    masses = [masses[channel.place] for channel in channels]
+    twins = _told_apart(path, head - 1, channels, masses)
+    named = {channel.label: mass for channel, mass in zip(channels, masses, strict=True)}
+    meta = {"m/z": {label: _mass(mass) for label, mass in named.items()}}
+    meta["comments"] = [line.lstrip("# ") for line in lines[: head - 2]]
+    below = even(path, [(head + 1, quantities), *rows[3:]])
+    return _assemble(source, "SurfaceLab", below, places, channels, twins, meta, head + 1)
+
+
+def _mass(cell: str) -> float:
+    return float(cell.replace(",", ".")) if NUMBER.fullmatch(cell) else np.nan
+
+
+_LAYOUTS = (
+    "'time / s, Li+, K+, ...' (a table), or 'Sputter Time (s)' above the data (SurfaceLab text),"
+    " or '*** ... ***' sections (CAMECA ASCII)"
+)
+
+
+def _read_table(source: Source) -> Recording:
+    """A table whose header names the axis, with its unit, and the ions."""
+    path, (rows, seen) = source.path, rows_of(source)
+    head = find_header(path, rows, seen, _LAYOUTS)
+    line, cells = rows[head]
+    cells = [cell.lstrip("# ") if i == 0 else cell for i, cell in enumerate(cells)]
+    places = {"time": [], "depth": [], "current": []}
+    channels = []
+    for i, cell in enumerate(cells):
+        if axis := axis_of(cell):
+            places[axis[0]].append((i, axis[1]))
+        elif (cell or i + 1 < len(cells)) and cell.casefold() not in _NUMBERING:
+            channels.append(_described(cell, i))
+    twins = _told_apart(path, line, channels, [""] * len(channels))
+    meta = {"comments": [", ".join(cells).strip("#, ") for _, cells in rows[:head]]}
+    below = even(path, [(line, cells), *rows[head + 1 :]])
+    return _assemble(source, "CSV", below, places, channels, twins, meta, line)
+
+
+def _assemble(
+    source: Source,
     layout: str,
-    corrected: dict[str, bool | None],
     rows: list[Row],
-    table: list[list[float]],
+    places: dict[str, list],
+    channels: list[_Channel],
+    unsound: dict[str, str],
     meta: dict[str, object],
+    head: int,
 ) -> Recording:
-    """The recording of a table of one time column, then counts of the ions in ``corrected``."""
-    time, *columns = np.array(table).T
-    intensity = dict(zip(corrected, columns, strict=True))
-    for ion, counts in intensity.items():
-        _check_channel(path, rows, ion, time, counts)
-    times, exposure = dict.fromkeys(corrected, time), dict.fromkeys(corrected, 1.0)
-    total = float(_cycle_edges(time, middle=False)[-1])
-    return Recording(path, layout, "counts", times, intensity, exposure, corrected, total, meta)
+    """The recording of a table: an axis, the channels, and what is wrong with some of them."""
+    path, table = source.path, Table(source.path, rows)
+    axes = {}
+    for what in ("time", "depth"):
+        if len(places[what]) > 1:
+            fail(path, head, f"one {what} axis", f"{len(places[what])}")
+        for i, unit in places[what]:
+            values, why = table.column(i)
+            axes[what] = _checked_axis(table, values * unit, why)
+    if not axes or not channels:
+        fail(path, head, "a time or a depth, and a channel", ", ".join(c.label for c in channels))
+    axis = "time" if "time" in axes else "depth"
+    found = {}
+    for channel in channels:
+        values, why = table.column(channel.place, whole=channel.corrected is False)
+        found[channel.label] = values
+        why = why or _unsound_values(table, channel.label, values)
+        if channel.why:
+            why = f"{path}, line {head}: expected {channel.why}"
+        if why:
+            unsound[channel.label] = why
+    sound = [channel for channel in channels if channel.label not in unsound]
+    if not sound:
+        raise SimsError(next(iter(unsound.values())))
+    unit = Counter(channel.unit for channel in sound).most_common(1)[0][0]
+    for channel in [c for c in sound if c.unit != unit]:
+        unsound[channel.label] = f"{path}, line {head}: expected {channel.label} in {unit}"
+        sound.remove(channel)
+
+    # the scan that was running when the measurement was stopped has no counts yet
+    time, notes, keep = axes[axis], (), len(rows)
+    step = np.median(np.diff(time))
+    if abs(time[0] - step / 2) < 0.01 * step:
+        time, notes = time - time[0], ("its times are the middles of the scans",)
+    if keep > 2 and all(found[c.label][-1] == 0 for c in sound):
+        keep -= 1
+        notes += (f"the last scan, line {rows[-1][0]}, is empty: it is no cycle",)
+    total = time[keep] if keep < len(rows) else _cycle_edges(time, middle=False)[-1]
+    names = [channel.label for channel in sound]
+    # dead time cannot leave whole numbers: a fraction tells that it has been corrected
+    whole = {n: bool(np.all(found[n][:keep] == np.round(found[n][:keep]))) for n in names}
+    silent = [c.label for c in sound if c.corrected is None and unit == "counts"]
+    told = layout == "SurfaceLab" and not all(whole[name] for name in silent)
+    corrected = {c.label: c.corrected for c in sound}
+    corrected |= {name: True for name in silent if told or not whole[name]}
+    return Recording(
+        path=path,
+        format=layout,
+        unit=unit,
+        time=dict.fromkeys(names, time[:keep]),
+        intensity={name: found[name][:keep] for name in names},
+        exposure=dict.fromkeys(names, 1.0 if unit == "counts" else np.nan),
+        dead_time_corrected=corrected,
+        total_time=float(total),
+        meta=meta,
+        axis=axis,
+        depth=dict.fromkeys(names, axes["depth"][:keep]) if len(axes) == 2 else {},
+        detector=dict.fromkeys(names, "counter"),
+        unsound=unsound,
+        notes=notes,
+        source=source,
+    )
 
 
-def _read_cameca(path: Path, lines: list[str]) -> Recording:
-    sep = "\t" if any(line.startswith("Time[s]\t") for line in lines) else ";"
+def _checked_axis(table: Table, values: Array, why: str) -> Array:
+    """Refuse an axis with fewer than two values, with blanks, or that does not increase."""
+    if values.size < 2:
+        fail(table.path, table.rows[-1][0], "at least two cycles", f"{values.size}")
+    if why:
+        raise SimsError(why)
+    for bad, expected in (
+        (np.isnan(values), "a sputter time, not a blank"),
+        (np.diff(values, prepend=-1e-30) <= 0, "a time that increases, from 0 s on"),
+    ):
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise SimsError(table.where(row, expected, f"{values[row]:g}"))
+    return values
+
+
+def _unsound_values(table: Table, ion: str, values: Array) -> str:
+    for bad, expected in (
+        (np.isnan(values), f"an intensity of {ion}, not a blank"),
+        (values < 0, f"{ion} not negative"),
+    ):
+        if bad.any():
+            row = int(np.argmax(bad))
+            return table.where(row, expected, f"{values[row]:g}")
+    return ""
+
+
+def _read_cameca(source: Source, lines: list[str]) -> Recording:
+    """The ASCII export of CAMECA instruments: a block of columns for each species."""
+    path = source.path
+    heads = [i for i, line in enumerate(lines) if re.match(r" *(Time|Depth) *\[", line[:20])]
+    sep = "\t" if heads and "\t" in lines[heads[0]] else ";"
     bare = [line.rstrip(sep + " ") for line in lines]
-    marks = {line: i for i, line in enumerate(bare) if line.startswith("***")}
-    start, end = marks.get("*** DATA START ***"), marks.get("*** DATA END ***")
-    if start is None:
-        _fail(path, 1, "a section '*** DATA START ***'", "none in the file")
-    if end is None or end < start:
-        _fail(path, len(lines), "'*** DATA END ***'", "the end of the file: truncated")
-    head = next((i for i in range(start, end) if bare[i].startswith("Time[s]")), None)
-    if head is None:
-        _fail(path, start + 1, "a header line 'Time[s];...;I[cnt/s]' in the data", "none")
+    starts = [i for i, line in enumerate(bare) if line == "*** DATA START ***"]
+    if not starts:
+        fail(path, 1, "a section '*** DATA START ***'", "none in the file")
+    start = starts[0]
+    end = next((i for i in range(start, len(bare)) if bare[i] == "*** DATA END ***"), None)
+    if end is None:
+        fail(path, len(lines), "'*** DATA END ***'", "the end of the file: truncated")
+    heads = [i for i in heads if i > start]
+    if not heads or heads[0] > end:
+        fail(path, start + 1, "a header line 'Time[s];...;I[cnt/s]' in the data", "none")
+    if len(starts) > 1 or len(heads) > 1:
+        names = [bare[i - 2].strip() for i in heads]
+        fail(path, heads[-1] + 1, "one profile in a file", f"several: {', '.join(names)[:200]}")
+    head = heads[0]
+    blocks = _blocks(path, head, bare[head].split(sep), bare[head - 1].split(sep))
 
-    # a block of columns for each species; the line above names the species
-    header = [cell.strip() for cell in bare[head].split(sep)]
-    if not re.fullmatch(r"(Time\[s\];(Depth[^;]*;)?I\[c(nt)?/s\];)+", ";".join(header) + ";"):
-        _fail(path, head + 1, "blocks 'Time[s];Depth[nm];I[cnt/s]'", repr(bare[head]))
-    begins = [i for i, cell in enumerate(header) if cell == "Time[s]"]
-    ends = [*begins[1:], len(header)]
-    names = [cell.strip() for cell in bare[head - 1].split(sep)]
-    if [i for i, cell in enumerate(names) if cell] != begins:
-        _fail(path, head, "one species above each 'Time[s]'", repr(bare[head - 1]))
-    labels = [names[i] for i in begins]
-    _check_labels(path, head, labels)
-
-    rows = [(i + 1, bare[i].split(sep)) for i in range(head + 1, end)]
+    rows = [(i + 1, [cell.strip() for cell in bare[i].split(sep)]) for i in range(head + 1, end)]
     while rows and rows[-1][1] == [""]:
         rows.pop()
     if not rows:
-        _fail(path, head + 1, "at least two cycles below", "none")
+        fail(path, head + 1, "at least two cycles below", "none")
+    columns = max(close for _, _, close, _ in blocks)
     for line, cells in rows:
-        # only the last cycle may be interrupted, and then between two species
-        if len(cells) != len(header) and not (line == rows[-1][0] and len(cells) in ends):
-            _fail(path, line, f"{len(header)} columns as in the header", f"{len(cells)}")
-    table = _numbers(path, rows)
-    time, intensity = {}, {}
-    for ion, i, j in zip(labels, begins, ends, strict=True):
-        block = np.array([row[i:j] for row in table if len(row) >= j]).reshape(-1, j - i)
-        time[ion], rate = block[:, 0], block[:, -1]
-        _check_channel(path, rows, ion, time[ion], rate)
-        intensity[ion] = np.where(rate <= 1e-3, 0.0, rate)  # a zero is written as 1E-3
-
-    meta, exposure, stated = _cameca_settings(path, lines, sep, labels)
+        # a species may end before the others do; within a block nothing is missing
+        if all(len(cells) != close for _, _, close, _ in blocks):
+            fail(path, line, f"{columns} columns as in the header", f"{len(cells)}")
+        cells.extend([""] * (columns - len(cells)))
+    time, depth, intensity, unsound, left_out = {}, {}, {}, {}, []
+    axis = "time" if any("time" in kinds for *_, kinds in blocks) else "depth"
+    for ion, begin, close, kinds in blocks:
+        if "current" in kinds:  # of the primary beam
+            left_out.append(f"{ion}, a current, is no channel")
+            continue
+        part = [(line, cells[begin:close]) for line, cells in rows]
+        while part and not any(part[-1][1]):
+            part.pop()
+        try:
+            time[ion], depth[ion], intensity[ion] = _species(path, head, ion, part, kinds, axis)
+        except SimsError as error:
+            unsound[ion] = str(error)
+    if not intensity:
+        raise SimsError(next(iter(unsound.values()), f"{path}: no species is counted"))
+    labels = list(intensity)
+    meta, exposure, detector, stated = _cameca_settings(path, lines, sep, labels)
     total = max(float(_cycle_edges(t, middle=True)[-1]) for t in time.values())
-    if stated:
+    if stated and axis == "time":
         line, total = stated
         last = max(t[-1] for t in time.values())
         if total < last - 1:  # it is stated in whole seconds
-            _fail(path, line, f"at least the {last:g} s of the data", f"{total:g} s")
-    unknown = dict.fromkeys(labels)
-    return Recording(path, "CAMECA", "counts/s", time, intensity, exposure, unknown, total, meta)
+            fail(path, line, f"at least the {last:g} s of the data", f"{total:g} s")
+    return Recording(
+        path=path,
+        format="CAMECA",
+        unit="counts/s",
+        time=time,
+        intensity=intensity,
+        exposure=exposure,
+        dead_time_corrected=dict.fromkeys(labels),
+        total_time=total,
+        meta=meta,
+        total_stated=bool(stated) and axis == "time",
+        axis=axis,
+        depth={ion: d for ion, d in depth.items() if d is not None and axis == "time"},
+        detector=detector,
+        unsound=unsound,
+        notes=tuple(left_out),
+        source=source,
+    )
+
+
+_Block = tuple[str, int, int, list[str]]  # species, first and last column, what they hold
+
+
+def _blocks(path: Path, head: int, header: list[str], names: list[str]) -> list[_Block]:
+    """The block of columns of each species, whose name stands above its first column."""
+    kinds = []
+    for cell in header:
+        what = axis_of(cell.strip())
+        unit = split_unit(cell.strip())[1].casefold()
+        kinds.append(what[0] if what else "rate" if unit in _RATES else cell.strip() or "blank")
+    begins = [i for i, cell in enumerate(names) if cell.strip()]
+    first = kinds[0]
+    if begins != [i for i, kind in enumerate(kinds) if kind == first]:
+        fail(path, head, f"one species above each {header[0].strip()!r}", repr(names)[:200])
+    blocks = []
+    for begin, close in zip(begins, [*begins[1:], len(kinds)], strict=True):
+        inside = kinds[begin:close]
+        if not 2 <= len(inside) <= 3 or "depth" in inside[2:] or "time" in inside[1:]:
+            fail(path, head + 1, "blocks 'Time[s];Depth[nm];I[cnt/s]'", repr(header)[:200])
+        blocks.append((names[begin].strip(), begin, close, inside))
+    for name, count in Counter(block[0] for block in blocks).items():
+        if count > 1:
+            fail(path, head, "different channel labels", f"{name!r} twice")
+    return blocks
+
+
+def _species(
+    path: Path, head: int, ion: str, rows: list[Row], kinds: list[str], axis: str
+) -> tuple[Array, Array | None, Array]:
+    """Axis, depths if they are stated, and rates (counts/s) of one species."""
+    if kinds[-1] != "rate" or axis not in kinds:
+        fail(path, head + 1, f"{ion} in counts/s against {axis}", f"{', '.join(kinds)}")
+    if len(rows) < 2:
+        fail(path, rows[-1][0] if rows else head + 1, f"two cycles of {ion}", f"{len(rows)}")
+    table, depth = Table(path, rows), None
+    if "depth" in kinds:
+        depth, why = table.column(kinds.index("depth"))
+        depth = None if why or np.isnan(depth).any() else depth * 1e-9
+    if axis == "depth":
+        values, why = table.column(kinds.index("depth"))
+        values = _checked_axis(table, values * 1e-9, why)
+    else:
+        values = _checked_axis(table, *table.column(kinds.index("time")))
+    rate, why = table.column(len(kinds) - 1)
+    if why := why or _unsound_values(table, ion, rate):
+        raise SimsError(why)
+    return values, depth, np.where(rate <= 1e-3, 0.0, rate)  # a zero is written as 1E-3
 
 
 def _cameca_settings(
     path: Path, lines: list[str], sep: str, labels: list[str]
-) -> tuple[dict[str, object], dict[str, float], tuple[int, float] | None]:
-    """The ``name;value`` lines, the exposure of each species, the total time and its line.
+) -> tuple[dict[str, object], dict[str, float], dict[str, str], tuple[int, float] | None]:
+    """The ``name;value`` lines, exposure and detector of each species, the total time and its line.
 
     Rates are corrected for the yield of the electron multiplier, so that one count in a
     counting time CT reads 1/(CT yield): the counts are the rate times CT times yield.
     """
 
     def positive(line: int, cell: str) -> float:
-        [[value]] = _numbers(path, [(line, [cell])])
-        if not value > 0:
-            _fail(path, line, "a positive number", repr(cell))
-        return value
+        [value], why = Table(path, [(line, [cell])]).column(0)
+        if why or not value > 0:
+            fail(path, line, "a positive number", repr(cell[:40]))
+        return float(value)
 
     meta: dict[str, object] = {}
-    exposure = dict.fromkeys(labels, np.nan)
+    exposure, detector = dict.fromkeys(labels, np.nan), dict.fromkeys(labels, "counter")
     with_multiplier, detected, total, columns = set(), 1.0, None, []
     for line, text in enumerate(lines, 1):
         cells = [cell.strip() for cell in text.split(sep)]
@@ -331,9 +537,11 @@ def _cameca_settings(
             columns = []
         elif cells[0] == "Species" and "CT(s)" in cells:
             columns = cells
-        elif columns and cells[0] in labels and len(cells) == len(columns):
+        elif columns and cells[0] in exposure and len(cells) == len(columns):
             row = dict(zip(columns, cells, strict=True))
             exposure[cells[0]] = positive(line, row["CT(s)"])
+            if row.get("Detector", "").startswith("FC"):
+                detector[cells[0]] = "faraday"
             if row.get("Detector") == "EM":
                 with_multiplier.add(cells[0])
         elif len(cells) == 2 and cells[0] not in meta:
@@ -344,4 +552,4 @@ def _cameca_settings(
                 total = line, positive(line, cells[1])
     for ion in with_multiplier:
         exposure[ion] *= detected
-    return meta, exposure, total
+    return meta, exposure, detector, total

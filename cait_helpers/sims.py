@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.constants import e
 
 from .checks import require
-from .exports import Recording, SimsError
+from .exports import Recording
+from .tables import SimsError
 
 Array = NDArray[np.float64]
 

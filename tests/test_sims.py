@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cait_helpers.exports import Recording, SimsError
+from cait_helpers.exports import Recording
 from cait_helpers.resolution import blur, dowsett_resolution
 from cait_helpers.sims import (
     dead_time_correct,
@@ -18,6 +18,7 @@ from cait_helpers.sims import (
     sputter_depth,
     steady_reference,
 )
+from cait_helpers.tables import SimsError
 
 N_LI = 1.38e28  # bulk ions (m^-3)
 CRATER, LAYER = 200e-9, 100e-9
