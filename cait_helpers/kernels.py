@@ -33,15 +33,59 @@ GAMMA_S = (0.5, 1.5, 0.0, 0.0)
 A_STAGE = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [2.0, 0.0, 1.0]])
 C_STAGE = np.array([[0.0, 0.0, 0.0], [4.0, 0.0, 0.0], [1.0, -1.0, 0.0], [1.0, -1.0, -8.0 / 3.0]])
 
+FRONT_CELLS = 60  # a front is some dozens of cells, however many there are elsewhere
+DROP_SHARE = 0.3  # of the tolerance, that an error of the amounts may take of the potential
+CATCH_UP = 0.45  # of the way to the wanted mesh in a step: all of it would follow the noise
+
+CELL_CHANGE = 0.09  # change of the fractions over a cell: a dozen cells resolve a front
+GRADE = 0.35  # growth of the cells with the distance: a ratio of about 1.4 between neighbours
+UNTOUCHED = 1e-3  # change of the native fraction below which cells may grow faster still
+SMOOTHINGS = 0.3  # a cell: nearly a fifth of the mesh then moves as one
+AT_REST = 1e-3  # of the two cells beside it may a node still move when the first mesh is done
+DAMPED = 0.7  # of a cell at most may vanish in one step
+
 DONE, TOO_MANY_STEPS, STEP_TOO_SMALL = 0, 1, 2
 
-Setting = namedtuple("Setting", "lam2 table beam potentiostatic idle")
+Setting = namedtuple("Setting", "lam2 table beam potentiostatic clock_floor")
 Setting.__doc__ = """What stays the same during a run.
 
 ``table`` holds the diffusion coefficients (see ``coefficient``), ``beam`` is the number of the ion
-that the beam delivers. Under a voltage ``idle`` keeps the clock going where the current may vanish:
-ds = (current + idle) dt.
+that the beam delivers. Under a voltage ``clock_floor`` keeps the clock going where the current may
+vanish: ds = (current + clock_floor) dt.
 """
+
+
+Now = namedtuple("Now", "t charge dt_ds dq_ds bend ds_before value integral")
+Now.__doc__ = """Where a run stands: time, charge, pace of both; value and integral of the record.
+
+``bend`` is how fast dt/ds changes, over the last step of length ``ds_before``.
+"""
+
+Load = namedtuple("Load", "drive swing tilt dq_ds value integral")
+Load.__doc__ = (
+    """What the drive asks of a step: its value, total change and first slope, and its end."""
+)
+
+Room = namedtuple(
+    "Room",
+    "y D dD_dy numerical_D lower diag upper work stages trial rate rate_s per_time border"
+    " width width_end x_end w goal drift size",
+)
+Room.__doc__ = """The arrays a run works in; see ``make_room``."""
+
+
+@jit
+def make_room(x, k):
+    """Room to work in for one mesh and ``k`` ions; the mesh is at rest."""
+    n = x.size - 1
+    blocks, cells, nodes = (n, k, k), (n, k), n + 1
+    return Room(
+        np.empty(cells), np.empty(cells), np.empty(cells), np.zeros(cells),
+        np.empty(blocks), np.empty(blocks), np.empty(blocks), np.empty((2, k, k)),
+        np.empty((4, n, k)), np.empty(cells), np.empty(cells), np.empty(cells), np.empty(cells),
+        np.empty(cells), np.empty(n), np.empty(n), x.copy(), np.zeros(nodes), np.empty(nodes),
+        np.zeros(nodes), np.empty(n),
+    )  # fmt: skip
 
 
 @jit
@@ -84,11 +128,19 @@ def coefficient_slope(y, ion, table):
 def face_width(x, c):
     """Width that the field at the right face of cell c stands for."""
     n = x.size - 1
-    if n == 1:
-        return x[1] - x[0]
     left = x[1] - x[0] if c == 0 else 0.5 * (x[c + 1] - x[c])
     right = 0.0 if c == n - 1 else 0.5 * (x[c + 2] - x[c + 1])
     return left + right
+
+
+@jit
+def weigh(x, w, state, width):
+    """Fill the ``width`` of each face; returns how fast the moving mesh changes the drop."""
+    motion = 0.0
+    for c in range(width.size):
+        width[c] = face_width(x, c)
+        motion += face_width(w, c) * state[c, -1]
+    return motion
 
 
 @jit
@@ -120,72 +172,33 @@ def voltage(width, state):
 
 
 @jit
-def drop_error(x, width, state, y, d, dd, errors):
+def drop_error(x, width, state, y, D, dD_dy, errors):
     """What the ``errors`` of the amounts do to the potential difference at one current.
 
     Few native ions left behind carry much of the current: errors of the amounts that are small
-    among all ions need not be small there. ``y``, ``d`` and ``dd`` as left by ``stabilise``.
+    among all ions need not be small there. ``y``, ``D`` and ``dD_dy`` as left by ``stabilise``.
     """
     n, k = state.shape
     native = k - 1
     total = 0.0
     for c in range(n - 1):
         conductance, change = 0.0, 0.0
-        mobile_n = d[c, native] + dd[c, native] * y[c, native]
+        mobile_n = D[c, native] + dD_dy[c, native] * y[c, native]
         for i in range(k):
-            conductance += d[c, i] * max(y[c, i], 0.0)
+            conductance += D[c, i] * max(y[c, i], 0.0)
             if i < native:  # each takes the place of a native ion
-                change += (d[c, i] + dd[c, i] * y[c, i] - mobile_n) * errors[c, i]
+                change += (D[c, i] + dD_dy[c, i] * y[c, i] - mobile_n) * errors[c, i]
         total -= width[c] * state[c, native] * change / (conductance * (x[c + 1] - x[c]))
     return total
 
 
 @jit
-def rest_field(p, x, state, drive):
-    """Set the fields of the start: electroneutral glass with one current everywhere.
-
-    ``drive`` is the current or the voltage. The sheet charge is attached as ions of the beam.
-    """
-    n, k = state.shape
-    plain = np.empty((n, 2))  # conductance and diffusion current at the right faces
-    for c in range(n):
-        conductance, diffusion, rest, slope_n = 0.0, 0.0, 1.0, 0.0
-        for i in range(k - 1):
-            left = state[c, i] / (x[c + 1] - x[c])
-            face, slope = left, 0.0
-            if c < n - 1:
-                ha, hb = x[c + 1] - x[c], x[c + 2] - x[c + 1]
-                right = state[c + 1, i] / hb
-                face = (hb * left + ha * right) / (ha + hb)
-                slope = (right - left) / (0.5 * (ha + hb))
-            d = coefficient(face, i, p.table)
-            conductance += d * face
-            diffusion -= d * slope
-            rest -= face
-            slope_n -= slope
-        d = coefficient(rest, k - 1, p.table)
-        plain[c, 0] = conductance + d * rest
-        plain[c, 1] = diffusion - d * slope_n
-    current = drive
-    if p.potentiostatic:
-        resistance = 0.0
-        for c in range(n):
-            r = face_width(x, c) / plain[c, 0]
-            resistance += r
-            current += r * plain[c, 1]
-        current /= resistance
-    for c in range(n):
-        state[c, k - 1] = (current - plain[c, 1]) / plain[c, 0]
-    state[0, p.beam] += p.lam2 * state[0, k - 1]
-
-
-@jit
-def rhs(p, x, w, state, drive, width, motion, extra, y, static, out):
+def rhs(p, x, w, state, drive, width, motion, numerical_D, y, per_time, out):
     """Fill ``out`` with d(state)/ds on a mesh that moves with ``w``; returns dt/ds.
 
     ``drive`` is the current, or the rate of change of the voltage. All rates are (dt/ds)
-    ``static`` plus a part that knows no time: what the mesh sweeps over, what the charge brings,
-    and the numerical diffusivities ``extra`` of ``stabilise``.
+    ``per_time`` plus a part that knows no time: what the mesh sweeps over, what the charge brings,
+    and the numerical diffusivities ``numerical_D`` of ``stabilise``.
 
     Under a voltage dt/ds follows from the drop of the potential: the fields times ``width``, those
     of the start of the step, and what the mesh makes of it, ``motion``. Constant weights make the
@@ -195,7 +208,7 @@ def rhs(p, x, w, state, drive, width, motion, extra, y, static, out):
     native = k - 1
     fractions(p, x, state, y)
     for i in range(native):
-        static[0, i] = 0.0
+        per_time[0, i] = 0.0
         out[0, i] = 0.0
     conducted, swept = 0.0, 0.0
     ha = x[1] - x[0]
@@ -213,12 +226,12 @@ def rhs(p, x, w, state, drive, width, motion, extra, y, static, out):
             shift = w[c + 1] * face
             rest -= shift
             if i < native:
-                shift += extra[c, i] * change
-                static[c, i] -= flux
-                static[c + 1, i] = flux
+                shift += numerical_D[c, i] * change
+                per_time[c, i] -= flux
+                per_time[c + 1, i] = flux
                 out[c, i] += shift
                 out[c + 1, i] = -shift
-        static[c, native] = total
+        per_time[c, native] = total
         out[c, native] = rest
         conducted += width[c] * total
         swept += width[c] * rest
@@ -226,39 +239,71 @@ def rhs(p, x, w, state, drive, width, motion, extra, y, static, out):
     # Native ions leave through the back, where their density is N.
     f = state[n - 1, native]
     total = coefficient(1.0, native, p.table) * (f - (1.0 - y[n - 1, native]) / (0.5 * ha))
-    static[n - 1, native] = total
+    per_time[n - 1, native] = total
     out[n - 1, native] = 0.0
-    clock, charging, idle = 1.0, drive, 0.0
+    dt_ds, charging, clock_floor = 1.0, drive, 0.0
     if p.potentiostatic:
-        idle, charging = p.idle, 1.0
-        conducted += width[n - 1] * total + idle * x[n]
-        clock = (x[n] - swept + p.lam2 * motion) / (conducted + p.lam2 * drive)
-        static[0, p.beam] -= idle
+        clock_floor, charging = p.clock_floor, 1.0
+        conducted += width[n - 1] * total + clock_floor * x[n]
+        dt_ds = (x[n] - swept + p.lam2 * motion) / (conducted + p.lam2 * drive)
+        per_time[0, p.beam] -= clock_floor
     out[0, p.beam] += charging
     per_lam2 = 1.0 / p.lam2
     for c in range(n):
-        static[c, native] = -(static[c, native] + idle) * per_lam2
+        per_time[c, native] = -(per_time[c, native] + clock_floor) * per_lam2
         out[c, native] = (charging - out[c, native]) * per_lam2
         for i in range(k):
-            out[c, i] += clock * static[c, i]
-    return clock
+            out[c, i] += dt_ds * per_time[c, i]
+    return dt_ds
 
 
 @jit
-def jacobian(p, x, w, state, clock, extra, y, d, dd, shift, lower, diag, upper):
+def rest_field(p, x, state, drive):
+    """Set the fields of the start: electroneutral glass with one current everywhere.
+
+    ``drive`` is the current or the voltage. The sheet charge is attached as ions of the beam.
+    The total current at each face is a linear function of the field: known by two values.
+    """
+    n, k = state.shape
+    galvanostatic = Setting(p.lam2, p.table, p.beam, False, 0.0)
+    room = make_room(x, k)
+    weigh(x, room.w, state, room.width)
+    for field in range(2):
+        for c in range(n):
+            state[c, k - 1] = field
+        state[0, p.beam] += p.lam2 * field
+        rates = room.rate if field == 0 else room.rate_s
+        rhs(
+            galvanostatic, x, room.w, state, 0.0, room.width, 0.0, room.numerical_D, room.y,
+            room.per_time, rates,
+        )  # fmt: skip
+    state[0, p.beam] -= p.lam2
+    current, resistance = drive, 0.0
+    for c in range(n):
+        room.rate_s[c, k - 1] -= room.rate[c, k - 1]
+        r = room.width[c] / room.rate_s[c, k - 1]
+        resistance += r / -p.lam2
+        current += r * room.rate[c, k - 1] if p.potentiostatic else 0.0
+    if p.potentiostatic:
+        current /= resistance
+    for c in range(n):
+        diffusion = -p.lam2 * room.rate[c, k - 1]
+        state[c, k - 1] = (current - diffusion) / (-p.lam2 * room.rate_s[c, k - 1])
+    state[0, p.beam] += p.lam2 * state[0, k - 1]
+
+
+@jit
+def jacobian(p, x, w, state, dt_ds, numerical_D, y, D, dD_dy, shift, lower, diag, upper):
     """Blocks of ``shift I - d rhs / d state`` at fixed dt/ds.
 
-    ``y`` as left by ``rhs``; ``d`` and ``dd`` as left by ``stabilise``.
+    ``y`` as left by ``rhs``; ``D`` and ``dD_dy`` as left by ``stabilise``.
     """
     n, k = state.shape
     native = k - 1
     per_lam2 = 1.0 / p.lam2
+    lower[:], diag[:], upper[:] = 0.0, 0.0, 0.0
     for c in range(n):
         for i in range(k):
-            for j in range(k):
-                lower[c, i, j] = 0.0
-                diag[c, i, j] = 0.0
-                upper[c, i, j] = 0.0
             diag[c, i, i] = shift
     per_ha = 1.0 / (x[1] - x[0])
     for c in range(n - 1):
@@ -269,55 +314,54 @@ def jacobian(p, x, w, state, clock, extra, y, d, dd, shift, lower, diag, upper):
         for i in range(k):
             face = wa * y[c, i] + (1.0 - wa) * y[c + 1, i]
             change = per_dx * (y[c + 1, i] - y[c, i])
-            diffusion = clock * d[c, i]
-            drift = diffusion * f + clock * dd[c, i] * (face * f - change) - w[c + 1]
-            da = (wa * drift + diffusion * per_dx) * per_ha
-            db = ((1.0 - wa) * drift - diffusion * per_dx) * per_hb
-            df = diffusion * face
+            diffusion = dt_ds * D[c, i]
+            drift = diffusion * f + dt_ds * dD_dy[c, i] * (face * f - change) - w[c + 1]
+            by_left = (wa * drift + diffusion * per_dx) * per_ha
+            by_right = ((1.0 - wa) * drift - diffusion * per_dx) * per_hb
+            by_field = diffusion * face
             if i < native:
                 # the total current: the native ion returns what numerical diffusion moves
-                diag[c, native, i] += da * per_lam2
-                upper[c, native, i] += db * per_lam2
-                diag[c, native, native] += df * per_lam2
+                diag[c, native, i] += by_left * per_lam2
+                upper[c, native, i] += by_right * per_lam2
+                diag[c, native, native] += by_field * per_lam2
                 if c == 0 and i == p.beam:  # its fraction counts without the sheet
-                    diag[0, native, native] -= da
-                da += extra[c, i] * per_dx * per_ha
-                db -= extra[c, i] * per_dx * per_hb
+                    diag[0, native, native] -= by_left
+                by_left += numerical_D[c, i] * per_dx * per_ha
+                by_right -= numerical_D[c, i] * per_dx * per_hb
                 # this ion's balance in the two cells
-                diag[c, i, i] += da
-                upper[c, i, i] += db
-                diag[c, i, native] += df
-                lower[c + 1, i, i] -= da
-                diag[c + 1, i, i] -= db
-                lower[c + 1, i, native] -= df
+                diag[c, i, i] += by_left
+                upper[c, i, i] += by_right
+                diag[c, i, native] += by_field
+                lower[c + 1, i, i] -= by_left
+                diag[c + 1, i, i] -= by_right
+                lower[c + 1, i, native] -= by_field
                 if c == 0 and i == p.beam:
-                    diag[0, i, native] -= da * p.lam2
-                    lower[1, i, native] += da * p.lam2
+                    diag[0, i, native] -= by_left * p.lam2
+                    lower[1, i, native] += by_left * p.lam2
             else:
                 for m in range(native):
-                    diag[c, native, m] -= da * per_lam2
-                    upper[c, native, m] -= db * per_lam2
-                diag[c, native, native] += df * per_lam2 + da - db
-                upper[c, native, native] += db
+                    diag[c, native, m] -= by_left * per_lam2
+                    upper[c, native, m] -= by_right * per_lam2
+                diag[c, native, native] += by_field * per_lam2 + by_left - by_right
+                upper[c, native, native] += by_right
                 if c > 0:
-                    lower[c, native, native] -= da
+                    lower[c, native, native] -= by_left
         per_ha = per_hb
-    diffusion = clock * coefficient(1.0, native, p.table)
-    da = 2.0 * diffusion * per_ha * per_ha
+    diffusion = dt_ds * coefficient(1.0, native, p.table)
+    by_left = 2.0 * diffusion * per_ha * per_ha
     for m in range(native):
-        diag[n - 1, native, m] -= da * per_lam2
-    diag[n - 1, native, native] += diffusion * per_lam2 + da
-    if n > 1:
-        lower[n - 1, native, native] -= da
+        diag[n - 1, native, m] -= by_left * per_lam2
+    diag[n - 1, native, native] += diffusion * per_lam2 + by_left
+    lower[n - 1, native, native] -= by_left
 
 
 @jit
-def rhs_change(p, x, w, state, clock, drive, tilt, width, extra, y, d, dd, static, out):
+def rhs_change(p, x, w, state, dt_ds, drive, tilt, width, numerical_D, y, D, dD_dy, per_time, out):
     """Fill ``out`` with the derivative of ``rhs`` in s at a fixed state: the mesh moves on.
 
-    ``clock`` and ``static`` as left by ``rhs``, ``y``, ``d`` and ``dd`` by ``stabilise``; ``tilt``
-    is d(current)/ds. Not by differences: the fluxes are small differences of large
-    terms, and of two that are alike to six digits the noise would run the step control.
+    ``dt_ds`` and ``per_time`` as left by ``rhs``, ``y``, ``D`` and ``dD_dy`` by ``stabilise``;
+    ``tilt`` is d(current)/ds. Not by differences: the fluxes are small differences of large terms,
+    and of two that are alike to six digits the noise would run the step control.
     """
     n, k = state.shape
     native = k - 1
@@ -344,29 +388,29 @@ def rhs_change(p, x, w, state, clock, drive, tilt, width, extra, y, d, dd, stati
             slope = 2.0 * per_2dx * (right - left)
             face_s = turn * (left - right) + wa * dilution_a + (1.0 - wa) * dilution_b
             slope_s = 2.0 * per_2dx * (dilution_b - dilution_a) - slope * stretch
-            flux = dd[c, i] * face_s * (face * f - slope) + d[c, i] * (face_s * f - slope_s)
+            flux = dD_dy[c, i] * face_s * (face * f - slope) + D[c, i] * (face_s * f - slope_s)
             total += flux
             shift = w[c + 1] * face_s
             rest -= shift
             if i < native:
-                shift += extra[c, i] * slope_s
-                moved = shift - clock * flux
+                shift += numerical_D[c, i] * slope_s
+                moved = shift - dt_ds * flux
                 out[c, i] += moved
                 out[c + 1, i] = -moved
-        out[c, native] = -(clock * total + rest) * per_lam2
+        out[c, native] = -(dt_ds * total + rest) * per_lam2
         conducted += width[c] * total
         swept += width[c] * rest
-        conducts -= width[c] * p.lam2 * static[c, native]
+        conducts -= width[c] * p.lam2 * per_time[c, native]
         ha, ga = hb, gb
     total = 4.0 * coefficient(1.0, native, p.table) * (1.0 - y[n - 1, native]) * ga / ha
-    out[n - 1, native] = -clock * total * per_lam2
+    out[n - 1, native] = -dt_ds * total * per_lam2
     if p.potentiostatic:
         conducted += width[n - 1] * total
-        conducts -= width[n - 1] * p.lam2 * static[n - 1, native]
-        clock_s = -(swept + clock * conducted) / conducts
+        conducts -= width[n - 1] * p.lam2 * per_time[n - 1, native]
+        clock_s = -(swept + dt_ds * conducted) / conducts
         for c in range(n):
             for i in range(k):
-                out[c, i] += clock_s * static[c, i]
+                out[c, i] += clock_s * per_time[c, i]
     else:
         out[0, p.beam] += tilt
         for c in range(n):
@@ -377,13 +421,6 @@ def rhs_change(p, x, w, state, clock, drive, tilt, width, extra, y, d, dd, stati
 def invert(a, inverse):
     """Inverse of a small matrix by Gauss-Jordan with row pivoting; ``a`` is destroyed."""
     k = a.shape[0]
-    if k == 2:
-        det = a[0, 0] * a[1, 1] - a[0, 1] * a[1, 0]
-        inverse[0, 0] = a[1, 1] / det
-        inverse[0, 1] = -a[0, 1] / det
-        inverse[1, 0] = -a[1, 0] / det
-        inverse[1, 1] = a[0, 0] / det
-        return
     for i in range(k):
         for j in range(k):
             inverse[i, j] = 1.0 if i == j else 0.0
@@ -492,13 +529,13 @@ def solve(lower, diag, upper, b, work):
 
 
 @jit
-def stabilise(p, x, w, state, clock, y, d, dd, extra):
+def stabilise(p, x, w, state, dt_ds, y, D, dD_dy, numerical_D):
     """Numerical diffusivity of each foreign ion at each face, frozen for one step.
 
     Central fluxes oscillate where the flow relative to the mesh outruns diffusion across a cell
     (ahead of the front, where cells are large). There the flux turns to upwind, limited so that
     smooth monotone data keep the second-order central flux. The native ion makes room for what
-    numerical diffusion moves. Leaves D and dD/dy of all ions at the faces in ``d`` and ``dd``.
+    numerical diffusion moves. Leaves D and dD/dy of all ions at the faces in ``D`` and ``dD_dy``.
     """
     n, k = state.shape
     native = k - 1
@@ -510,17 +547,17 @@ def stabilise(p, x, w, state, clock, y, d, dd, extra):
         total, face = 0.0, 0.0
         for i in range(k):
             face = wa * y[c, i] + (1.0 - wa) * y[c + 1, i]
-            d[c, i] = coefficient(face, i, p.table)
-            dd[c, i] = coefficient_slope(face, i, p.table)
-            total += d[c, i] * max(face, 0.0)
-        change_n = d[c, native] + dd[c, native] * face
+            D[c, i] = coefficient(face, i, p.table)
+            dD_dy[c, i] = coefficient_slope(face, i, p.table)
+            total += D[c, i] * max(face, 0.0)
+        change_n = D[c, native] + dD_dy[c, native] * face
         for i in range(native):
-            extra[c, i] = 0.0
+            numerical_D[c, i] = 0.0
             face = wa * y[c, i] + (1.0 - wa) * y[c + 1, i]
-            share = d[c, i] * max(face, 0.0) / total
-            change = d[c, i] + dd[c, i] * face
-            speed = clock * f * (change - share * (change - change_n)) - w[c + 1]
-            physical = clock * (d[c, i] * (1.0 - share) + d[c, native] * share)
+            share = D[c, i] * max(face, 0.0) / total
+            change = D[c, i] + dD_dy[c, i] * face
+            speed = dt_ds * f * (change - share * (change - change_n)) - w[c + 1]
+            physical = dt_ds * (D[c, i] * (1.0 - share) + D[c, native] * share)
             needed = 0.5 * dx * abs(speed) - physical
             if needed <= 0.0:
                 continue
@@ -534,7 +571,7 @@ def stabilise(p, x, w, state, clock, y, d, dd, extra):
                 if c < n - 2:
                     after = (y[c + 2, i] - y[c + 1, i]) / (0.5 * (x[c + 3] - x[c + 1]))
                     smooth = min(smooth, 2.0 * after / slope)
-            extra[c, i] = needed * (1.0 - max(0.0, smooth))
+            numerical_D[c, i] = needed * (1.0 - max(0.0, smooth))
 
 
 @jit
@@ -606,18 +643,18 @@ def equidistribute(x, y, surface, size, goal):
                 right = abs(y[c + 1, i] - y[c, i]) / (0.5 * (x[c + 2] - x[c]))
             steep += 0.5 * (left + right)
         middle = 0.5 * (x[c] + x[c + 1])
-        size[c] = min(0.09 / (steep + 1e-30), surface + 0.35 * middle)
+        size[c] = min(CELL_CHANGE / (steep + 1e-30), surface + GRADE * middle)
     for c in range(1, n):
         change = abs(1.0 - y[c, k - 1])
-        grade = 0.35 + 1.0 * 1e-3 / (1e-3 + change)
+        grade = GRADE + UNTOUCHED / (UNTOUCHED + change)
         size[c] = min(size[c], size[c - 1] + grade * 0.5 * (x[c + 1] - x[c - 1]))
     for c in range(n - 2, -1, -1):
-        size[c] = min(size[c], size[c + 1] + 0.35 * 0.5 * (x[c + 2] - x[c]))
+        size[c] = min(size[c], size[c + 1] + GRADE * 0.5 * (x[c + 2] - x[c]))
     rho = size
     for c in range(n):
         rho[c] = 1.0 / size[c]
     # Smoothing takes the noise of the discrete solution out of the motion of the nodes.
-    for _ in range(3 * n // 10):
+    for _ in range(int(SMOOTHINGS * n)):
         before = rho[0]
         for c in range(n):
             here = rho[c]
@@ -645,32 +682,57 @@ def equidistribute(x, y, surface, size, goal):
 def untouched_mesh(surface, thickness, cells):
     """The mesh that native glass asks for: a fixed point of ``equidistribute``."""
     x, goal, size = np.empty(cells + 1), np.empty(cells + 1), np.empty(cells)
+    # Nodes where 1 + GRADE x / surface are powers of one ratio. The root by Newton's method, from
+    # above: plain arithmetic, so that every machine gets the same.
+    whole = 1.0 + GRADE * thickness / surface
+    ratio, left = whole, cells
+    while left > 1:
+        ratio, left = math.sqrt(ratio), left // 2
+    for _ in range(60):
+        power = 1.0
+        for _ in range(cells):
+            power *= ratio
+        ratio *= 1.0 - (1.0 - whole / power) / cells
+        if power < whole * (1.0 + 1e-12):
+            break
+    power = 1.0
     for m in range(cells + 1):
-        x[m] = surface * (thickness / surface) ** ((m - 1) / (cells - 1))
-    x[0], x[cells] = 0.0, thickness
+        x[m] = (power - 1.0) * surface / GRADE
+        power *= ratio
+    x[cells] = thickness
     y = np.ones((cells, 1))
     for _ in range(30):
         equidistribute(x, y, surface, size, goal)
-        x[:] = goal
+        moved = 0.0
+        for m in range(1, cells):
+            moved = max(moved, abs(goal[m] - x[m]) / (x[m + 1] - x[m - 1]))
+        for m in range(1, cells):
+            x[m] = goal[m]
+        if moved < AT_REST:
+            break
     return x
 
 
 @jit
-def pursue(x, goal, drift, pace, catch_up, ds, w):
+def pursue(x, goal, drift, dq_ds, memory, ds, w):
     """Node velocities of one step: on with the charge as before, and part of the way to the goal.
 
     A tracking filter, because the goal is known only through a discrete solution and so is noisy.
-    All are slowed down alike if a cell would lose more than seven tenths of itself.
+    Of the way to the goal a step goes the less, the less charge it carries of the ``memory``.
+    All are slowed down alike if a cell would lose more than ``DAMPED`` of itself.
     """
     n = x.size - 1
+    catch_up = CATCH_UP
+    if dq_ds > 0.0:  # in a pause there is time to catch up
+        catch_up *= min(1.0, dq_ds * ds / memory)
     w[0], w[n] = 0.0, 0.0
     for m in range(1, n):
-        w[m] = pace * drift[m] + catch_up * (goal[m] - x[m]) / ds
+        w[m] = dq_ds * drift[m] + catch_up * (goal[m] - x[m]) / ds
     damp = 1.0
     for c in range(n):
         shrink = (w[c] - w[c + 1]) * ds / (x[c + 1] - x[c])
-        if shrink * damp > 0.7:
-            damp = 0.7 / shrink
+        if shrink * damp > DAMPED:
+            damp = DAMPED / shrink
     for m in range(1, n):
         w[m] *= damp
 
@@ -685,16 +747,220 @@ def combine(a, weight, b, out):
 
 @jit
 def recorded(t, knots, values):
-    """Value and integral from zero of a piecewise linear record at time ``t``."""
-    integral = 0.0
-    for m in range(knots.size - 1):
-        width = knots[m + 1] - knots[m]
-        slope = (values[m + 1] - values[m]) / width
-        if t <= knots[m + 1] or m == knots.size - 2:
-            s = t - knots[m]
-            return values[m] + slope * s, integral + s * (values[m] + 0.5 * slope * s)
-        integral += 0.5 * (values[m] + values[m + 1]) * width
-    return values[0], values[0] * t  # a single knot: constant
+    """Value and integral from zero at time ``t`` of a record of two knots and more."""
+    integral, m = 0.0, 0
+    while t > knots[m + 1] and m < knots.size - 2:
+        integral += 0.5 * (values[m] + values[m + 1]) * (knots[m + 1] - knots[m])
+        m += 1
+    slope = (values[m + 1] - values[m]) / (knots[m + 1] - knots[m])
+    s = t - knots[m]
+    return values[m] + slope * s, integral + s * (values[m] + 0.5 * slope * s)
+
+
+@jit
+def inverse_cube_root(v):
+    """v^(-1/3) of a positive number in plain arithmetic, so that every machine gets the same."""
+    scale = 1.0
+    while v > 1.0:
+        v, scale = 0.125 * v, 0.5 * scale
+    while v < 0.125:
+        v, scale = 8.0 * v, 2.0 * scale
+    root = 2.1 - 1.1 * v
+    for _ in range(6):  # Newton's method; five would do
+        root *= (4.0 - v * root * root * root) / 3.0
+    return scale * root
+
+
+@jit
+def aim(p, now, ds, t_end, charge_end):
+    """A step that ends where the run ends, or leaves more than a little for the next one."""
+    left = (t_end - now.t) / now.dt_ds
+    if p.potentiostatic:
+        ahead = now.dt_ds * now.dt_ds + 2.0 * now.bend * (t_end - now.t)
+        if ahead > 0.0:  # dt/ds goes on changing as it did
+            left = 2.0 * (t_end - now.t) / (now.dt_ds + math.sqrt(ahead))
+        left = min(left, (charge_end - now.charge) / now.dq_ds)
+    if ds > left:
+        return left
+    return 0.5 * left if ds > 0.5 * left else ds
+
+
+@jit
+def load_of_drive(p, now, ds, knots, values):
+    """What the record asks of the next step."""
+    value, integral = recorded(now.t + now.dt_ds * ds, knots, values)
+    if p.potentiostatic:
+        rise = (value - now.value) / (now.dt_ds * ds)
+        return Load(rise, 0.0, 0.0, now.dq_ds, value, integral)
+    # a parabola with the ends and the charge of the record
+    swing = value - now.value
+    dq_ds = (integral - now.integral) / ds
+    tilt = (swing + 6.0 * (dq_ds - now.value - 0.5 * swing)) / ds
+    return Load(now.value, swing, tilt, dq_ds, value, integral)
+
+
+@jit
+def rosenbrock_step(p, x, state, load, dt_ds, motion, ds, room):
+    """The four stages of one step; leaves the end in ``room.trial``, its error in ``stages[3]``.
+
+    ``dt_ds`` as expected; returned is the one of the start. ``border`` is left as the response of
+    the state to a change of dt/ds.
+    """
+    n = x.size - 1
+    y, D, dD_dy, numerical_D = room.y, room.D, room.dD_dy, room.numerical_D
+    w, width, stages, rate, rate_s = room.w, room.width, room.stages, room.rate, room.rate_s
+    lower, diag, upper, work = room.lower, room.diag, room.upper, room.work
+    border, trial, drive = room.border, room.trial, load.drive
+    stabilise(p, x, w, state, dt_ds, y, D, dD_dy, numerical_D)
+    dt_ds = rhs(p, x, w, state, drive, width, motion, numerical_D, y, border, rate)
+    shift = 1.0 / (GAMMA * ds)
+    jacobian(p, x, w, state, dt_ds, numerical_D, y, D, dD_dy, shift, lower, diag, upper)
+    factorise(lower, diag, upper, work)
+    rhs_change(
+        p, x, w, state, dt_ds, drive, load.tilt, width, numerical_D, y, D, dD_dy, border, rate_s
+    )
+    response = 0.0
+    if p.potentiostatic:  # what a change of dt/ds does
+        solve(lower, diag, upper, border, work)
+        response = voltage(width, border) * shift - drive
+    for s in range(4):
+        if s > 1:
+            combine(state, A_STAGE[s, 0], stages[0], trial)
+            for q in range(1, s):
+                combine(trial, A_STAGE[s, q], stages[q], trial)
+            for m in range(1, n):
+                room.x_end[m] = x[m] + ALPHA[s] * ds * w[m]
+            drive = load.drive + ALPHA[s] * load.swing
+            rhs(
+                p, room.x_end, w, trial, drive, width, motion, numerical_D, y, room.per_time, rate
+            )  # fmt: skip
+        b = stages[s]
+        combine(rate, GAMMA_S[s] * ds, rate_s, b)
+        for q in range(s):
+            combine(b, C_STAGE[s, q] / ds, stages[q], b)
+        wanted = voltage(width, b)
+        solve(lower, diag, upper, b, work)
+        if p.potentiostatic:  # the drop of the potential fixes the change of dt/ds
+            combine(b, (wanted - voltage(width, b) * shift) / response, border, b)
+    combine(trial, 1.0, stages[3], trial)
+    return dt_ds
+
+
+@jit
+def error_in_time(p, t, dt_ds, ds, tol, room):
+    """Estimated error of a step over the tolerance."""
+    n, k = room.trial.shape
+    native = k - 1
+    wrong_of, x_end = room.stages[3], room.x_end
+    # The field counts by the charge that it stands for: it follows the ions at once.
+    error, before = 0.0, 0.0
+    for c in range(n):
+        per_tol_h = 1.0 / (tol * (x_end[c + 1] - x_end[c]))
+        for i in range(k):
+            wrong = wrong_of[c, i]
+            if i == native:
+                wrong, before = p.lam2 * (wrong - before), wrong
+            error += (wrong * per_tol_h) ** 2
+    error = math.sqrt(error / (min(n, FRONT_CELLS) * k))
+    if p.potentiostatic:  # but the current follows the field, and so the time
+        drop = drop_error(x_end, room.width, room.trial, room.y, room.D, room.dD_dy, wrong_of)
+        share = min(1.0, 30.0 * dt_ds * ds / (t + dt_ds * ds))  # short steps are little time
+        drop /= DROP_SHARE * tol * voltage(room.width, room.trial)
+        error = max(error, share * abs(drop))
+    return error
+
+
+@jit
+def beam_ions(p, state, total):
+    """``total`` and the ions of the beam, in the glass and on it."""
+    for c in range(state.shape[0]):
+        total += state[c, p.beam]
+    return total
+
+
+@jit
+def current(p, dt_ds, value):
+    """The current: under a voltage that of the clock, else the ``value`` of the record."""
+    return 1.0 / dt_ds - p.clock_floor if p.potentiostatic else value
+
+
+@jit
+def meet_voltage(p, now, load, dt_ds, motion, ds, start, tol, knots, values, room):
+    """Where a step under a voltage ends, and the error of its time over the tolerance.
+
+    The time follows by a parabola through dt/ds at the ends of the step and before it; then the
+    little time passes, too little to count, that leaves the voltage of that time.
+    """
+    value, integral = load.value, load.integral
+    for c in range(room.width_end.size):
+        room.width_end[c] = face_width(room.x_end, c)
+    lift = voltage(room.width_end, room.border)
+    t, curved, bend, after = now.t, 0.0, 0.0, dt_ds
+    for again in range(3):
+        missing = value - voltage(room.width_end, room.trial)
+        combine(room.trial, missing / lift, room.border, room.trial)
+        if again == 2:
+            break
+        after = rhs(
+            p, room.x_end, room.w, room.trial, load.drive, room.width_end, motion,
+            room.numerical_D, room.y, room.per_time, room.rate,
+        )  # fmt: skip
+        bend = (after - dt_ds) / ds
+        if now.ds_before > 0.0:
+            curved = (bend - now.bend) / (ds + now.ds_before) * (ds * ds * ds) / 6.0
+        t = now.t + 0.5 * (dt_ds + after) * ds - curved
+        aimed = value
+        value, integral = recorded(t, knots, values)
+        if value == aimed:
+            break
+    charge = beam_ions(p, room.trial, -start)
+    dq_ds = (charge - now.charge) / ds
+    error = abs(curved) / (0.1 * tol * t)
+    return Now(t, charge, after, dq_ds, bend, ds, value, integral), error
+
+
+@jit
+def share_within(p, now, end, dt_ds, ds, t_end, charge_end):
+    """The share of a step that stays within the end of the run."""
+    within = 1.0
+    if end.charge > charge_end:
+        within = (charge_end - now.charge) / (end.charge - now.charge)
+    if p.potentiostatic and end.t > t_end:  # on the parabola from t, with its slope there
+        curve = end.t - now.t - dt_ds * ds
+        root = math.sqrt(max((dt_ds * ds) ** 2 + 4.0 * curve * (t_end - now.t), 0.0))
+        within = min(within, 2.0 * (t_end - now.t) / (dt_ds * ds + root))
+    return within
+
+
+@jit
+def accept(p, x, state, room):
+    """Take the trial over into ``x`` and ``state``; returns the lowest fraction before mending."""
+    for c in range(state.shape[0]):
+        x[c] = room.x_end[c]
+        for i in range(state.shape[1]):
+            state[c, i] = room.trial[c, i]
+    fractions(p, x, state, room.y)
+    lowest = fill_holes(p, x, state, room.y)
+    for c in range(room.width.size):
+        room.width[c] = face_width(x, c)
+    return lowest
+
+
+@jit
+def learn_mesh(x, charge, passed, memory, surface, first_step, room):
+    """Lay out the mesh that the solution asks for, and learn where its nodes drift.
+
+    ``memory`` is the charge over which the drift is told; returned is the one of the next step.
+    """
+    equidistribute(x, room.y, max(surface, 0.03 * charge), room.size, room.goal)
+    if passed <= 1e-9 * charge:  # a record may pause, and a front starts anew thereafter
+        for m in range(x.size):
+            room.drift[m] = 0.0
+        return first_step
+    memory = max(passed, 0.95 * memory)  # a shrinking step must not speed up the filter
+    for m in range(1, x.size - 1):
+        room.drift[m] += 0.25 * (room.goal[m] - x[m]) / memory
+    return memory
 
 
 @jit
@@ -707,181 +973,59 @@ def advance(
     ``history[m] = (time, charge, current, voltage)`` before step m; the last row is the end.
     Returns (verdict, steps, rejected, factorisations, smallest fraction before it was mended).
     """
-    n, k = state.shape
-    native = k - 1
-    y, d, dd, extra = np.empty((n, k)), np.empty((n, k)), np.empty((n, k)), np.zeros((n, k))
-    lower, diag, upper = np.empty((n, k, k)), np.empty((n, k, k)), np.empty((n, k, k))
-    stages = np.empty((4, n, k))
-    argument, rate, rate_s = np.empty((n, k)), np.empty((n, k)), np.empty((n, k))
-    static, border = np.empty((n, k)), np.empty((n, k))
-    x_new, w, goal, drift = x.copy(), np.zeros(n + 1), np.empty(n + 1), np.zeros(n + 1)
-    width, width_new, size, work = np.empty(n), np.empty(n), np.empty(n), np.empty((2, k, k))
-    start = 0.0
-    for c in range(n):
-        start += state[c, p.beam]
-        width[c] = face_width(x, c)
-    t, ds, charge, memory = 0.0, first_step, 0.0, first_step
-    clock, pace, bend, ds_before = 1.0, 1.0, 0.0, 0.0
-    after, change = 1.0, 0.0
-    steps, rejected, factorisations, lowest = 0, 0, 0, 0.0
+    room = make_room(x, state.shape[1])
+    weigh(x, room.w, state, room.width)
+    start = beam_ions(p, state, 0.0)
     value, integral = recorded(0.0, knots, values)
-    history[0, 0], history[0, 1], history[0, 3] = 0.0, 0.0, voltage(width, state)
-    fractions(p, x, state, y)
-    equidistribute(x, y, surface, size, goal)
+    now = Now(0.0, 0.0, 1.0, 1.0, 0.0, 0.0, value, integral)
+    ds, memory = first_step, first_step
+    steps, rejected, attempts, lowest = 0, 0, 0, 0.0
+    history[0, 0], history[0, 1], history[0, 3] = 0.0, 0.0, voltage(room.width, state)
+    fractions(p, x, state, room.y)
+    equidistribute(x, room.y, surface, room.size, room.goal)
     while steps + rejected < max_steps:
-        left = (t_end - t) / clock
-        if p.potentiostatic:
-            ahead = clock * clock + 2.0 * bend * (t_end - t)
-            if ahead > 0.0:  # dt/ds goes on changing as it did
-                left = 2.0 * (t_end - t) / (clock + math.sqrt(ahead))
-            left = min(left, (charge_end - charge) / pace)
-        if ds > left:
-            ds = left
-        elif ds > 0.5 * left:
-            ds = 0.5 * left
-        value_end, integral_end = recorded(t + clock * ds, knots, values)
-        if p.potentiostatic:
-            drive, swing, tilt = (value_end - value) / (clock * ds), 0.0, 0.0
-        else:  # a parabola with the ends and the charge of the record
-            drive, swing = value, value_end - value
-            pace = (integral_end - integral) / ds
-            tilt = (swing + 6.0 * (pace - value - 0.5 * swing)) / ds
+        ds = aim(p, now, ds, t_end, charge_end)
+        load = load_of_drive(p, now, ds, knots, values)
         if moving:
-            catch_up = 0.45  # in a pause there is time to catch up
-            if pace > 0.0:
-                catch_up *= min(1.0, pace * ds / memory)
-            pursue(x, goal, drift, pace, catch_up, ds, w)
-        motion = 0.0
-        for c in range(n):
-            width[c] = face_width(x, c)
-            motion += face_width(w, c) * state[c, native]
-
-        # One step of the Rosenbrock method.
-        stabilise(p, x, w, state, clock, y, d, dd, extra)
-        now = rhs(p, x, w, state, drive, width, motion, extra, y, border, rate)
-        history[steps, 2] = 1.0 / now - p.idle if p.potentiostatic else value
-        shift = 1.0 / (GAMMA * ds)
-        jacobian(p, x, w, state, now, extra, y, d, dd, shift, lower, diag, upper)
-        factorise(lower, diag, upper, work)
-        factorisations += 1
-        rhs_change(
-            p, x, w, state, now, drive, tilt, width, extra, y, d, dd, border, rate_s
-        )  # fmt: skip
-        response = 0.0
-        if p.potentiostatic:  # what a change of dt/ds does
-            solve(lower, diag, upper, border, work)
-            response = voltage(width, border) * shift - drive
-        for s in range(4):
-            if s > 1:
-                combine(state, A_STAGE[s, 0], stages[0], argument)
-                for q in range(1, s):
-                    combine(argument, A_STAGE[s, q], stages[q], argument)
-                for m in range(1, n):
-                    x_new[m] = x[m] + ALPHA[s] * ds * w[m]
-                drive_s = drive + ALPHA[s] * swing
-                rhs(p, x_new, w, argument, drive_s, width, motion, extra, y, static, rate)
-            b = stages[s]
-            combine(rate, GAMMA_S[s] * ds, rate_s, b)
-            for q in range(s):
-                combine(b, C_STAGE[s, q] / ds, stages[q], b)
-            wanted = voltage(width, b)
-            solve(lower, diag, upper, b, work)
-            if p.potentiostatic:  # the drop of the potential fixes the change of dt/ds
-                combine(b, (wanted - voltage(width, b) * shift) / response, border, b)
-        combine(argument, 1.0, stages[3], argument)
-
-        # The field counts by the charge that it stands for: it follows the ions at once.
-        error, before = 0.0, 0.0
-        for c in range(n):
-            per_tol_h = 1.0 / (tol * (x_new[c + 1] - x_new[c]))
-            for i in range(k):
-                wrong = stages[3, c, i]
-                if i == native:
-                    wrong, before = p.lam2 * (wrong - before), wrong
-                error += (wrong * per_tol_h) ** 2
-        # A front is some dozens of cells, however many there are elsewhere.
-        error = math.sqrt(error / (min(n, 60) * k))
-        if p.potentiostatic:  # but the current follows the field, and so the time
-            drop = drop_error(x_new, width, argument, y, d, dd, stages[3])
-            share = min(1.0, 30.0 * now * ds / (t + now * ds))  # short steps are little time
-            error = max(error, share * abs(drop / (0.3 * tol * voltage(width, argument))))
-        t_new = t + ds
+            pursue(x, room.goal, room.drift, load.dq_ds, memory, ds, room.w)
+        motion = weigh(x, room.w, state, room.width)
+        dt_ds = rosenbrock_step(p, x, state, load, now.dt_ds, motion, ds, room)
+        attempts += 1
+        history[steps, 2] = current(p, dt_ds, now.value)
+        error = error_in_time(p, now.t, dt_ds, ds, tol, room)
         if p.potentiostatic and error < 1.0:
-            # The time of the step by a parabola through dt/ds at its ends and before; then let
-            # the little time pass, too little to count, that leaves the voltage of that time.
-            for c in range(n):
-                width_new[c] = face_width(x_new, c)
-            lift = voltage(width_new, border)
-            curved = 0.0
-            for again in range(3):
-                missing = value_end - voltage(width_new, argument)
-                combine(argument, missing / lift, border, argument)
-                if again == 2:
-                    break
-                after = rhs(
-                    p, x_new, w, argument, drive, width_new, motion, extra, y, static, rate
-                )  # fmt: skip
-                change = (after - now) / ds
-                if steps > 0:
-                    curved = (change - bend) / (ds + ds_before) * ds**3 / 6.0
-                t_new = t + 0.5 * (now + after) * ds - curved
-                aimed = value_end
-                value_end, integral_end = recorded(t_new, knots, values)
-                if value_end == aimed:
-                    break
-            error = max(error, abs(curved) / (0.1 * tol * t_new))
-        if not (error < 1.0 and t_new > t):
+            end, error_t = meet_voltage(
+                p, now, load, dt_ds, motion, ds, start, tol, knots, values, room
+            )
+            error = max(error, error_t)
+        else:
+            charge = beam_ions(p, room.trial, -start)
+            end = Now(now.t + ds, charge, 1.0, load.dq_ds, 0.0, ds, load.value, load.integral)
+        if not (error < 1.0 and end.t > now.t):
             rejected += 1
-            ds *= max(0.2, 0.9 * error ** (-1 / 3)) if 1.0 <= error < 1e6 else 0.3
-            if ds < 1e-14 * (max(t, charge) + first_step):
-                return STEP_TOO_SMALL, steps, rejected, factorisations, lowest
+            ds *= max(0.2, 0.9 * inverse_cube_root(error)) if 1.0 <= error < 1e6 else 0.3
+            if ds < 1e-14 * (max(now.t, now.charge) + first_step):
+                return STEP_TOO_SMALL, steps, rejected, attempts, lowest
             continue
-
-        # Accepted, unless the end aimed at lies elsewhere.
-        charge_new = -start
-        for c in range(n):
-            charge_new += argument[c, p.beam]
-        within = 1.0
-        if charge_new > charge_end:
-            within = (charge_end - charge) / (charge_new - charge)
-        if p.potentiostatic and t_new > t_end:  # on the parabola from t, with its slope there
-            curve = t_new - t - now * ds
-            root = math.sqrt(max((now * ds) ** 2 + 4.0 * curve * (t_end - t), 0.0))
-            within = min(within, 2.0 * (t_end - t) / (now * ds + root))
+        within = share_within(p, now, end, dt_ds, ds, t_end, charge_end)
         if within < 1.0 - 1e-9:
             ds *= within
             continue
-        finished = charge_new > charge_end * (1.0 - 1e-9) or t_new > t_end * (1.0 - 1e-9)
-        if p.potentiostatic:
-            pace = (charge_new - charge) / ds
-            clock = after
-            bend, ds_before = change, ds
-        passed = charge_new - charge
-        t, charge, value, integral = t_new, charge_new, value_end, integral_end
-        state[:] = argument
-        x[:] = x_new
-        fractions(p, x, state, y)
-        lowest = min(lowest, fill_holes(p, x, state, y))
-        for c in range(n):
-            width[c] = face_width(x, c)
+        passed, now = end.charge - now.charge, end
+        lowest = min(lowest, accept(p, x, state, room))
         steps += 1
-        history[steps, 0] = t
-        history[steps, 1] = charge
-        history[steps, 3] = voltage(width, state)
-        if finished:
-            now = rhs(p, x, w, state, drive, width, motion, extra, y, static, rate)
-            history[steps, 2] = 1.0 / now - p.idle if p.potentiostatic else value
-            return DONE, steps, rejected, factorisations, lowest
-        equidistribute(x, y, max(surface, 0.03 * charge), size, goal)
-        if passed > 1e-9 * charge:
-            memory = max(passed, 0.95 * memory)  # a shrinking step must not speed up the filter
-            for m in range(1, n):
-                drift[m] += 0.25 * (goal[m] - x[m]) / memory
-        else:  # a record may pause, and a front starts anew thereafter
-            memory = first_step
-            drift[:] = 0.0
-        ds *= min(2.0, max(0.2, 0.8 * (error + 1e-12) ** (-1 / 3)))
-    return TOO_MANY_STEPS, steps, rejected, factorisations, lowest
+        history[steps, 0], history[steps, 1] = now.t, now.charge
+        history[steps, 3] = voltage(room.width, state)
+        if now.charge > charge_end * (1.0 - 1e-9) or now.t > t_end * (1.0 - 1e-9):
+            dt_ds = rhs(
+                p, x, room.w, state, load.drive, room.width, motion,
+                room.numerical_D, room.y, room.per_time, room.rate,
+            )  # fmt: skip
+            history[steps, 2] = current(p, dt_ds, now.value)
+            return DONE, steps, rejected, attempts, lowest
+        memory = learn_mesh(x, now.charge, passed, memory, surface, first_step, room)
+        ds *= min(2.0, max(0.2, 0.8 * inverse_cube_root(error + 1e-12)))
+    return TOO_MANY_STEPS, steps, rejected, attempts, lowest
 
 
 @jit
@@ -905,7 +1049,7 @@ def sample(x, y, at):
                     mean = (back + ahead) / (0.5 * (x[c + 2] + x[c + 1] - x[c] - x[c - 1]))
                     most = 2.0 * min(abs(back), abs(ahead)) / (x[c + 1] - x[c])
                     slope = min(max(mean, -most), most)
-            elif n > 1:
+            else:
                 b = c if c == 0 else c - 1
                 slope = (y[b + 1, i] - y[b, i]) / (0.5 * (x[b + 2] - x[b]))
             out[m, i] = y[c, i] + slope * (at[m] - middle)

@@ -440,7 +440,7 @@ def _scale(glass, ions, native, beam, drive, until, start) -> _Problem:
             beam=names.index(beam),
             potentiostatic=potentiostatic,
             # a recorded voltage may be zero for a while, as long as the glass is untouched
-            idle=1e-3 if potentiostatic and drive.time is not None else 0.0,
+            clock_floor=1e-3 if potentiostatic and drive.time is not None else 0.0,
         ),
         velocity=velocity,
         slowest=min(_at(ions[name], _FLOOR) for name in foreign),

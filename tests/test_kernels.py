@@ -43,8 +43,8 @@ def problem(seed: int, ions: int, cells: int = 7):
     return x, v, state, extra, tables(*laws)
 
 
-def setting(table, beam=0, potentiostatic=False, idle=0.0) -> kernels.Setting:
-    return kernels.Setting(LAM2, table, beam, potentiostatic, idle)
+def setting(table, beam=0, potentiostatic=False, clock_floor=0.0) -> kernels.Setting:
+    return kernels.Setting(LAM2, table, beam, potentiostatic, clock_floor)
 
 
 def face_widths(x) -> np.ndarray:
@@ -87,7 +87,7 @@ def test_the_jacobian_is_the_derivative(ions, beam, potentiostatic, seed):
     """
     x, v, state, extra, table = problem(seed, ions)
     n, k = state.shape
-    p = setting(table, beam, potentiostatic, idle=0.1)
+    p = setting(table, beam, potentiostatic, clock_floor=0.1)
     _, clock, static = change(p, x, v, state, extra)
     y, d, dd, unused = (np.empty((n, k)) for _ in range(4))
     kernels.stabilise(p, x, v, state, clock, y, d, dd, unused)
@@ -128,15 +128,13 @@ def test_the_change_of_the_rates_with_the_mesh_is_the_derivative(ions, beam, pot
     x, v, state, extra, table = problem(seed, ions)
     state[:, -1] = state[0, -1] + 0.01 * (state[:, -1] - state[0, -1])
     n, k = state.shape
-    p = setting(table, beam, potentiostatic, idle=0.1)
+    p = setting(table, beam, potentiostatic, clock_floor=0.1)
     swing = 0.0 if potentiostatic else 0.7
     _, clock, static = change(p, x, v, state, extra)
     y, d, dd, unused, found = (np.empty((n, k)) for _ in range(5))
     kernels.stabilise(p, x, v, state, clock, y, d, dd, unused)
     width, motion = face_widths(x), face_widths(v) @ state[:, -1]
-    kernels.rhs_change(
-        p, x, v, state, clock, 1.0, swing, width, extra, y, d, dd, static, found
-    )
+    kernels.rhs_change(p, x, v, state, clock, 1.0, swing, width, extra, y, d, dd, static, found)
 
     def after(step):
         out = np.empty((n, k))
@@ -227,11 +225,11 @@ def test_the_right_hand_side_creates_and_destroys_no_ions(ions, beam, seed):
 def test_the_potential_rises_at_the_rate_of_the_drive(seed):
     """Potentiostatic: d/dt of the potential drop, on a moving mesh, is the rate asked for.
 
-    The clock is the charge: one unit of ions a unit of it, but for the idling.
+    The clock is the charge: one unit of ions a unit of it, but for the floor of the clock.
     """
     x, v, state, extra, table = problem(seed, 2)
-    rate, idle = 0.4, 0.2
-    p = setting(table, potentiostatic=True, idle=idle)
+    rate, floor = 0.4, 0.2
+    p = setting(table, potentiostatic=True, clock_floor=floor)
     out, clock, _ = change(p, x, v, state, extra, drive=rate)
     ds = 1e-6
     drops = [
@@ -239,7 +237,7 @@ def test_the_potential_rises_at_the_rate_of_the_drive(seed):
     ]
     # out is as large as 1/lam2 = 500, so the difference rounds off at 1e-16 500 / 1e-6
     assert (drops[1] - drops[0]) / (2 * ds) == pytest.approx(rate * clock, abs=1e-6)
-    assert out[:, 0].sum() == pytest.approx(1.0 - idle * clock, abs=1e-12)
+    assert out[:, 0].sum() == pytest.approx(1.0 - floor * clock, abs=1e-12)
 
 
 @quietly
@@ -402,7 +400,15 @@ def test_untouched_glass_has_a_mesh_at_rest():
     assert np.all(cells > 0) and np.all(cells[1:] / cells[:-1] < 1.5)
     goal = np.empty(61)
     kernels.equidistribute(x, np.ones((60, 1)), 0.01, np.empty(60), goal)
-    assert np.all(np.abs(goal - x)[1:-1] < 1e-6 * cells[1:])
+    # it is laid out until no node moves by more than a thousandth of the cells beside it
+    assert np.all(np.abs(goal - x)[1:-1] < 1e-3 * (cells[1:] + cells[:-1]))
+
+
+@quietly
+@given(v=st.floats(1e-12, 1e6))
+def test_the_root_that_sets_the_step_is_the_power(v):
+    """v^(-1/3) by Newton's method, to the last digit or two, where the step control asks for it."""
+    assert kernels.inverse_cube_root(v) == pytest.approx(v ** (-1 / 3), rel=1e-15)
 
 
 @quietly
@@ -476,7 +482,7 @@ def test_compiled_and_plain_kernels_agree(ions):
         (kernels.stabilise, (p, x, 9 * v, state, 1.3, *[empty] * 4), [5, 6, 7, 8]),
         (kernels.fill_holes, (p, x, holed, low), [2, 3]),
         (kernels.equidistribute, (x, y, 0.05, size, goal), [3, 4]),
-        (kernels.pursue, (x, 1.1 * x, 0.3 * x, 1.0, 0.5, 2.0, np.zeros(n + 1)), [6]),
+        (kernels.pursue, (x, 1.1 * x, 0.3 * x, 1.0, 3.0, 2.0, np.zeros(n + 1)), [6]),
         (kernels.combine, (state, 0.3, extra, empty), [3]),
     ]
     for kernel, arguments, changes in calls:
