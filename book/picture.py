@@ -41,7 +41,7 @@ def landing_explorer() -> str:
         squares = {"model": 0.0, "noise": 0.0}
         _, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3), width_ratios=(3, 2))
         plot_profile(left, profile, depth=140e-9)
-        for ion, counts in cait.inference.expected_counts(run, case, profile).items():
+        for ion, counts in cait.fit.expected_counts(run, case, profile).items():
             expected = (counts - profile.background[ion]) / profile.scale[ion]
             left.plot(profile.depth * 1e9, expected, "k-", lw=1.2)
             off, noise = profile.fraction[ion] - expected, profile.sigma[ion]

@@ -19,11 +19,11 @@ _MODULE_OF = {
         "exports": "read_sims",
         "figures": "style",
         "fronts": "front",
-        "inference": "fit_landscape",
+        "fit": "fit_landscape",
         "landscape": "activated_diffusivity fermi_level gaussian_sed sed_from_diffusivity "
         "tabulated_diffusivity",
         "lattice": "walk_lattice",
-        "model": "FitError",
+        "likelihood": "FitError Prior",
         "npp": "Charge CurrentDensity Duration Glass Run SimulationError Voltage simulate",
         "onsager": "diffusivities haven_ratio onsager_matrix",
         "report": "save_report",

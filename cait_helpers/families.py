@@ -29,11 +29,14 @@ class Family:
         Start, lowest, highest value, and the half-width of the first design.
     law : callable
         (values, D_bulk, temperature, occupancy) -> native D(y).
+    energies : tuple of str
+        The parameters that the law reads in units of kT.
     """
 
     name: str
     parameters: dict[str, tuple[float, float, float, float]]
     law: Callable[[Mapping[str, float], float, float, float], Law]
+    energies: tuple[str, ...] = ("fwhm",)
 
 
 def _of_sed(make: Callable[[Mapping[str, float]], Any]):
@@ -79,6 +82,7 @@ FAMILIES = {
                 "weight": (0.2, 0.0, 0.5, 0.05),
             },
             _of_sed(_two),
+            ("fwhm", "fwhm_second", "below"),
         ),
         Family(
             "immobile share",
@@ -89,6 +93,7 @@ FAMILIES = {
             "monotone D",
             {f"rise_{i}": (0.0, -2.0, 1.5, 0.05) for i in range(KNOTS.size - 1)},
             _monotone,
+            (),
         ),
     )
 }

@@ -17,7 +17,7 @@ from .landscape import fermi_level, sed_from_diffusivity
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from .inference import LandscapeFit
+    from .fit import LandscapeFit
     from .npp import Run
     from .sims import Profile
     from .uncertainty import Posterior
@@ -65,9 +65,9 @@ def plot_profile(ax: Axes, profile: Profile, depth: float = 160e-9) -> Axes:
 
 def plot_fit(ax: Axes, fit: LandscapeFit, number: int, depth: float = 160e-9) -> Axes:
     """One measured profile of a fit, and the simulation as the instrument would see it."""
-    profile = fit.profiles[number]
+    profile = fit.experiments[number].profile
     plot_profile(ax, profile, depth)
-    for ion, expected in fit.expected[number].items():
+    for ion, expected in fit.experiments[number].expected.items():
         seen = (expected - profile.background[ion]) / profile.scale[ion]
         ax.plot((profile.depth + profile.lag[ion]) * 1e9, seen, "k-", lw=1.2)
     return ax
@@ -114,21 +114,22 @@ def plot_sed(ax: Axes, sed: Any, occupancy: float, plateau: float | None = None)
 
 def landscape_figure(fit: LandscapeFit) -> Figure:
     """The result in one glance: every profile with its simulation, and the landscape."""
-    count = len(fit.cases)
+    count = len(fit.experiments)
     rows = (count + 2) // 2
     figure, grid = plt.subplots(rows, 2, figsize=(6.4, 2.6 * rows))
     axes = grid.ravel()
     for number, ax in enumerate(axes[:count]):
         plot_fit(ax, fit, number, depth=140e-9)
-        ax.set_title(f"{element(fit.cases[number].foreign)}$^+$")
+        ax.set_title(f"{element(fit.experiments[number].case.foreign)}$^+$")
         ax.legend(loc="center left")
     sed = getattr(fit.law(), "sed", None)
     if sed is None:  # a table of D: the distribution it implies, where the data have been
-        sed = sed_from_diffusivity(fit.law(), fit.cases[0].glass.temperature, fit.occupancy)
+        temperature = fit.experiments[0].case.glass.temperature
+        sed = sed_from_diffusivity(fit.law(), temperature, fit.occupancy)
         axes[count].plot(sed.energy * 1e3, sed.density, "k-")
         axes[count].set(ylabel="density / eV$^{-1}$", ylim=(0, None))
     else:
-        plateaus = [run.plateau for run in fit.runs if np.isfinite(run.plateau)]
+        plateaus = [x.run.plateau for x in fit.experiments if np.isfinite(x.run.plateau)]
         plot_sed(axes[count], sed, fit.occupancy, min(plateaus, default=None))
     width = f": {fit.fwhm * 1e3:.0f} meV" if np.isfinite(fit.fwhm) else ""
     axes[count].set(title=f"SED{width}", xlabel="energy / meV")

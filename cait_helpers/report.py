@@ -13,10 +13,10 @@ from matplotlib import pyplot as plt
 
 from .cases import element
 from .figures import landscape_figure
-from .inference import LandscapeFit
+from .fit import LandscapeFit
 from .uncertainty import Posterior, correlation
 
-_PACKAGES = ("numpy", "scipy", "numba", "lmfit", "emcee", "matplotlib")
+_PACKAGES = ("numpy", "scipy", "numba", "emcee", "matplotlib")
 
 
 def save_report(fit: LandscapeFit, folder: str | Path, posterior: Posterior | None = None) -> Path:
@@ -48,7 +48,7 @@ def save_report(fit: LandscapeFit, folder: str | Path, posterior: Posterior | No
         raise FileExistsError(f"folder = {str(folder)!r} is not empty: nothing is overwritten")
     inputs = folder / "inputs"
     inputs.mkdir(parents=True)
-    for case in fit.cases:
+    for case in (x.case for x in fit.experiments):
         for path in (case.path, case.profile_path, case.current_path):
             if path is not None:
                 shutil.copy(path, inputs / path.name)
@@ -56,12 +56,11 @@ def save_report(fit: LandscapeFit, folder: str | Path, posterior: Posterior | No
     fitted = {
         name: {
             "value": p.value,
-            "standard_error": p.stderr if p.vary else None,
-            "fitted": bool(p.vary),
-            "prior": list(p.user_data) if p.user_data and p.vary else None,
+            "standard_error": p.error if p.vary else None,
+            "fitted": p.vary,
+            "prior": [p.prior.mean, p.prior.sigma] if p.prior and p.vary else None,
         }
-        for name, p in fit.minimum.params.items()
-        if p.expr is None
+        for name, p in fit.parameters.items()
     }
     record = {
         "family": fit.family,
@@ -88,7 +87,7 @@ def save_report(fit: LandscapeFit, folder: str | Path, posterior: Posterior | No
                     for c in profile.checks
                 },
             }
-            for case, profile in zip(fit.cases, fit.profiles, strict=True)
+            for case, profile in ((x.case, x.profile) for x in fit.experiments)
         ],
         "versions": {"python": platform.python_version(), "cait-helpers": version("cait-helpers")}
         | {name: version(name) for name in _PACKAGES},
@@ -96,12 +95,13 @@ def save_report(fit: LandscapeFit, folder: str | Path, posterior: Posterior | No
     text = json.dumps(record, indent=1, ensure_ascii=False, default=float, allow_nan=False)
     (folder / "fit.json").write_text(text + "\n", encoding="utf-8")
 
-    for number, (case, profile) in enumerate(zip(fit.cases, fit.profiles, strict=True)):
+    for number, experiment in enumerate(fit.experiments):
+        case, profile = experiment.case, experiment.profile
         columns = {"depth / nm": profile.depth * 1e9, "used": profile.used}
         for ion in (case.native, case.foreign):
             columns |= {
                 f"{ion} counts": profile.counts[ion],
-                f"{ion} expected counts": fit.expected[number][ion],
+                f"{ion} expected counts": experiment.expected[ion],
                 f"{ion} fraction": profile.fraction[ion],
                 f"{ion} error of fraction": profile.sigma[ion],
             }
@@ -109,9 +109,7 @@ def save_report(fit: LandscapeFit, folder: str | Path, posterior: Posterior | No
     y = np.concatenate([np.geomspace(1e-3, 0.1, 41), np.linspace(0.1, 1, 91)[1:]])
     _csv(folder / "diffusivity.csv", {"fraction": y, "D / m^2/s": fit.law()(y)})
     if posterior is not None:
-        _csv(
-            folder / "posterior.csv", dict(zip(posterior.names, posterior.samples.T, strict=True))
-        )
+        _csv(folder / "posterior.csv", dict(zip(posterior.names, posterior.samples.T, strict=True)))
     figure = landscape_figure(fit)
     figure.savefig(folder / "landscape.png", dpi=150)
     plt.close(figure)

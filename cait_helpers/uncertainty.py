@@ -1,11 +1,10 @@
 """How sure a fit is: profile likelihood, posterior, bootstrap, and which datum knows what.
 
-None of these needs a new simulation: they use the polynomials of the fit (see `inference`).
+None of these needs a new simulation: they use the polynomials of the fit (see `emulator`).
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import chi2
-from tqdm import tqdm
 
 from .checks import require
-from .inference import LandscapeFit, minimise
-from .model import Model, jacobian
+from .fit import LandscapeFit, Progress, covariance, minimise, steps
+from .likelihood import Experiment, Likelihood, Prior, copied, jacobian, values_of, with_values
 
 Array = NDArray[np.float64]
 
@@ -52,24 +50,23 @@ def likelihood_profile(fit: LandscapeFit, name: str = "fwhm", level: float = 0.9
     value, rise : ndarray
         Every value tried, sorted, and the rise of chi-square there.
     """
-    p = fit.minimum.params[_checked(fit, name)]
+    p = fit.parameters[_checked(fit, name)]
     limit = chi2.ppf(require("level", level, 0.5, 0.999), 1) * max(1.0, fit.reduced_chi_square)
-    best, sigma = p.value, p.stderr
+    best, sigma, place = p.value, p.error, fit.free.index(name)
     tried = {best: 0.0}
-    rows = jacobian(fit.model, fit.minimum.params)
-    column = np.linalg.pinv(rows.T @ rows, hermitian=True)[:, fit.free.index(name)]
-    along = dict(zip(fit.free, column / column[fit.free.index(name)], strict=True))
+    column = covariance(fit.likelihood, fit.parameters)[:, place]
+    along = dict(zip(fit.free, column / column[place], strict=True))
 
     def rise(value: float) -> float:
         if value not in tried:
-            held = fit.minimum.params.copy()
+            held = copied(fit.parameters)
             for other, slope in along.items():  # where the others go, to first order
                 held[other].value += slope * (value - best)
-            held[name].set(value=value, vary=False)
-            found = minimise(fit.model, held)
+            held[name].value, held[name].vary = value, False
+            _, square = minimise(fit.likelihood, held)
             # the prior of a held parameter is left out of the residuals: it counts all the same
-            own = ((value - p.user_data[0]) / p.user_data[1]) ** 2 if p.user_data else 0.0
-            tried[value] = float(found.chisqr + own - fit.chi_square)
+            own = ((value - p.prior.mean) / p.prior.sigma) ** 2 if p.prior else 0.0
+            tried[value] = float(square + own - fit.chi_square)
         return tried[value]
 
     ends = []
@@ -126,7 +123,7 @@ class Posterior:
 
 
 def sample_posterior(
-    fit: LandscapeFit, samples: int = 20_000, seed: int = 0, progress: bool = True
+    fit: LandscapeFit, samples: int = 20_000, seed: int = 0, progress: Progress = True
 ) -> Posterior:
     """Sample the posterior: the likelihood of the fit, its priors, flat inside the bounds.
 
@@ -141,28 +138,24 @@ def sample_posterior(
         Kept in all, 1000 to 10 million; a fifth as many are spent to settle.
     seed : int
         Of the random numbers.
-    progress : bool
-        Show a bar.
+    progress : bool or callable
+        As for `fit_landscape`.
     """
     samples = int(require("samples", samples, 1000, 10_000_000))
-    names, parameters = fit.free, fit.minimum.params.copy()
-    low = np.array([parameters[name].min for name in names])
-    high = np.array([parameters[name].max for name in names])
-    best = np.array([parameters[name].value for name in names])
+    names = fit.free
+    free = [fit.parameters[name] for name in names]
+    best, low, high = np.array([(p.value, p.min, p.max) for p in free]).T
 
     def log_probability(theta: Array) -> float:
         if np.any(theta < low) or np.any(theta > high):
             return -np.inf
-        for name, value in zip(names, theta.tolist(), strict=True):
-            parameters[name].value = value
-        found = -0.5 * float(np.sum(fit.model.residuals(parameters) ** 2))
+        residuals = fit.likelihood.residuals(with_values(fit.parameters, theta))
+        found = -0.5 * float(residuals @ residuals)
         return found if np.isfinite(found) else -np.inf
 
     rng = np.random.default_rng(seed)
-    curvature = jacobian(fit.model, fit.minimum.params)
-    covariance = np.linalg.pinv(curvature.T @ curvature, hermitian=True)
-    walkers = 4 * len(names)
-    start = rng.multivariate_normal(best, covariance, walkers, method="eigh")
+    walkers, spread = 4 * len(names), covariance(fit.likelihood, fit.parameters)
+    start = rng.multivariate_normal(best, spread, walkers, method="eigh")
     start = np.clip(start, low, high)
     sampler = emcee.EnsembleSampler(
         walkers,
@@ -173,10 +166,9 @@ def sample_posterior(
     sampler.random_state = np.random.RandomState(seed).get_state()
     kept = -(-samples // walkers)
     settle = kept // 5
-    steps = sampler.sample(start, iterations=kept + settle)
-    total = kept + settle
-    for _ in tqdm(steps, total=total, desc="posterior", disable=not progress, file=sys.stdout):
-        pass
+    with steps(progress, "posterior", kept + settle) as tell:
+        for _ in sampler.sample(start, iterations=kept + settle):
+            tell(1)
     chain = sampler.get_chain(discard=settle)
     time = emcee.autocorr.integrated_time(chain, quiet=True, tol=0)
     return Posterior(
@@ -189,7 +181,7 @@ def sample_posterior(
 
 
 def bootstrap(
-    fit: LandscapeFit, repeats: int = 50, seed: int = 0, progress: bool = False
+    fit: LandscapeFit, repeats: int = 50, seed: int = 0, progress: Progress = False
 ) -> dict[str, Array]:
     """Parametric bootstrap: make the data anew from the fitted model, and fit them again.
 
@@ -203,8 +195,8 @@ def bootstrap(
     repeats : int
         2 to 100,000.
     seed : int
-    progress : bool
-        Show a bar.
+    progress : bool or callable
+        As for `fit_landscape`.
 
     Returns
     -------
@@ -213,49 +205,47 @@ def bootstrap(
     """
     repeats = int(require("repeats", repeats, 2, 100_000))
     rng = np.random.default_rng(seed)
-    parameters, values = fit.minimum.params, fit.minimum.params.valuesdict()
-    model = fit.model
     found = {name: np.empty(repeats) for name in fit.free}
-    each = tqdm(range(repeats), desc="bootstrap", disable=not progress, file=sys.stdout)
-    for repeat in each:
-        data = []
-        for number, d in enumerate(model.data):
-            profile, used = d.profile, d.profile.used
-            drift = 1 + profile.drift @ rng.standard_normal(3)
-            counts = {}
-            for ion, expected in fit.expected[number].items():
-                level = profile.background[ion]
-                mean = np.maximum((expected - level) * drift + level, 0)
-                spread = np.ones(mean.size)
-                spread[used] = d.rows[ion][1]
-                drawn = rng.poisson(mean)
-                counts[ion] = np.maximum(mean + (drawn - mean) * spread, 0)
-            current = d.current
-            if current is not None:
-                time, _, noise = current
-                model_density = d.record(model.state(number, values))
-                gain = 1 + d.current_error * rng.standard_normal()
-                readings = 1 + noise * rng.standard_normal(time.size)
-                current = time, model_density * gain * readings, noise
-            data.append(
-                replace(
-                    d,
-                    profile=replace(profile, counts=counts),
-                    current=current,
-                    excess={ion: d.rows[ion][1] for ion in counts},
-                )
+    with steps(progress, "bootstrap", repeats) as tell:
+        for repeat in range(repeats):
+            again = Likelihood(
+                [_drawn(fit, number, rng) for number in range(len(fit.experiments))],
+                fit.likelihood.family,
             )
-        trial = parameters.copy()
-        for p in trial.values():
-            if p.vary and p.user_data is not None:
-                p.user_data = (p.value + p.user_data[1] * rng.standard_normal(), p.user_data[1])
-        again = Model(data, model.family)
-        again.emulators = model.emulators
-        again.reference = model.reference
-        best = minimise(again, trial).params
-        for name in found:
-            found[name][repeat] = best[name].value
+            again.emulators, again.reference = fit.likelihood.emulators, fit.likelihood.reference
+            trial = copied(fit.parameters)
+            for p in trial.values():
+                if p.vary and p.prior is not None:
+                    p.prior = Prior(rng.normal(p.value, p.prior.sigma), p.prior.sigma)
+            best, _ = minimise(again, trial)
+            for name in found:
+                found[name][repeat] = best[name].value
+            tell(1)
     return found
+
+
+def _drawn(fit: LandscapeFit, number: int, rng: np.random.Generator) -> Experiment:
+    """One experiment as it might have come out."""
+    experiment, values = fit.experiments[number], values_of(fit.parameters)
+    profile, counts = experiment.profile, {}
+    drift = 1 + profile.drift @ rng.standard_normal(3)
+    for ion, expected in experiment.expected.items():
+        level = profile.background[ion]
+        mean = np.maximum((expected - level) * drift + level, 0)
+        drawn = rng.poisson(mean)
+        counts[ion] = np.maximum(mean + (drawn - mean) * experiment.spread[ion], 0)
+    record, conductivity = experiment.record, experiment.conductivity
+    if record is not None:
+        density = record.expected(fit.likelihood.state(number, values))
+        gain = 1 + record.gain_error * rng.standard_normal()
+        readings = 1 + record.noise * rng.standard_normal(record.time.size)
+        record = replace(record, density=density * gain * readings)
+    if conductivity is not None:
+        error = conductivity[1]
+        true = fit.likelihood.log_conductivity(number, values)
+        conductivity = rng.normal(true, error), error
+    profile = replace(profile, counts=counts)
+    return replace(experiment, profile=profile, record=record, conductivity=conductivity)
 
 
 def information(fit: LandscapeFit) -> dict[str, Array]:
@@ -264,18 +254,18 @@ def information(fit: LandscapeFit) -> dict[str, Array]:
     Returns
     -------
     dict of str to ndarray, shape (parameters, parameters)
-        Keys ``"native"``, ``"foreign"`` (counts), ``"current"`` and ``"prior"``; the order of the
-        parameters is that of ``fit.free``. The inverse of the sum is the covariance. The levels of
-        the signals and the gain of the current are solved for in all of them.
+        Keys ``"native"``, ``"foreign"`` (counts), ``"current"`` and ``"prior"`` (conductivity
+        too); the order of the parameters is that of ``fit.free``. The inverse of the sum is the
+        covariance. The levels of the signals and the gain of the current are solved for in all.
     """
-    blocks = fit.model.blocks(fit.minimum.params.valuesdict())
-    rows = jacobian(fit.model, fit.minimum.params)
+    blocks = fit.likelihood.blocks(values_of(fit.parameters))
+    rows = jacobian(fit.likelihood, fit.parameters)
     kinds = ("native", "foreign", "current", "prior")
     found = {kind: np.zeros((len(fit.free),) * 2) for kind in kinds}
     at = 0
     for (_, kind), block in blocks.items():
         part = rows[at : at + block.size]
-        found["prior" if kind == "drift" else kind] += part.T @ part
+        found[kind if kind in found else "prior"] += part.T @ part
         at += block.size
     found["prior"] += rows[at:].T @ rows[at:]
     return found
@@ -283,9 +273,9 @@ def information(fit: LandscapeFit) -> dict[str, Array]:
 
 def correlation(fit: LandscapeFit) -> Array:
     """Correlations of the fitted parameters from the curvature, in the order of ``fit.free``."""
-    covariance = combine(list(information(fit).values()))
-    error = np.sqrt(np.diag(covariance))
-    return covariance / np.outer(error, error)
+    together = combine(list(information(fit).values()))
+    error = np.sqrt(np.diag(together))
+    return together / np.outer(error, error)
 
 
 def combine(information: Sequence[Array]) -> Array:

@@ -1,0 +1,577 @@
+"""Fit one site energy distribution to one or many CAIT runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+from tqdm import tqdm
+
+from .cases import Case, element
+from .checks import require
+from .emulator import trace
+from .families import FAMILIES, KNOTS, find_family
+from .fronts import foreign_diffusivity_from_plateau
+from .landscape import Law, activated_diffusivity, gaussian_sed
+from .landscape import fwhm as full_width
+from .likelihood import (
+    Experiment,
+    FitError,
+    Likelihood,
+    Parameter,
+    Parameters,
+    Prior,
+    State,
+    copied,
+    free_names,
+    gather,
+    jacobian,
+    observed_plateau,
+    poisson_residuals,
+    values_of,
+    with_values,
+)
+from .npp import Charge, Run, SimulationError
+from .resolution import blur
+from .sims import Profile
+
+Array = NDArray[np.float64]
+Progress = bool | Callable[[float, str], None]
+
+_SCAN = (0.06, 0.09, 0.13, 0.18, 0.25, 0.34, 0.46)  # eV, widths tried for a start
+# Half-widths of the first design, and of the narrowest: large against the noise of the solver.
+_STEPS = {"log_ratio": (0.08, 0.015), "log_charge": (0.03, 0.01), "log10_D_bulk": (0.05, 0.02)}
+_REACH = 2.5  # how many half-widths beyond its centre a design is believed
+
+
+@contextmanager
+def steps(progress: Progress, what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A function that counts steps for a bar (True), or for a callable (share done, what).
+
+    The callable may raise, which ends what is under way.
+    """
+    done = 0
+
+    def tell(more: int = 1) -> None:
+        nonlocal done
+        done = min(done + more, total)
+        progress(done / total, what)
+
+    if callable(progress):
+        tell(0)
+        yield tell
+    else:
+        with tqdm(total=total, desc=what, disable=not progress, file=sys.stdout) as bar:
+            yield bar.update
+
+
+def expected_counts(
+    run: Run, case: Case, profile: Profile, depth_scale: float = 1.0
+) -> dict[str, Array]:
+    """Counts a cycle that a run leads one to expect, by channel, each of shape (cycles,).
+
+    ``depth_scale`` is the true over the stated crater depth.
+    """
+    return {
+        ion: blur(
+            run.x,
+            run.fraction[element(ion)],
+            depth_scale * (profile.edges + profile.lag[ion]),
+            case.resolution,
+        )
+        * profile.scale[ion]
+        + profile.background[ion]
+        for ion in (case.native, case.foreign)
+    }
+
+
+# --- start and parameters -------------------------------------------------------------------
+
+
+def _try(gaussian: Likelihood, number: int, at: dict[str, float]) -> float:
+    """Chi-square of one case, simulated roughly, with levels and gain at their best."""
+    experiment = gaussian.experiments[number]
+    case, profile = experiment.case, experiment.profile
+    charge = case.charge
+    if charge is None:
+        raise FitError(f"{case.title}: the charge that has passed is unknown")
+    run = gaussian.run(number, at, Charge(charge), rtol=1e-3)
+    fraction = {
+        ion: blur(run.x, run.fraction[element(ion)], profile.edges + profile.lag[ion],
+                  case.resolution)
+        for ion in experiment.ions
+    }  # fmt: skip
+    expected, _ = experiment.levels(fraction)
+    square = sum(
+        np.sum((poisson_residuals(row.counts, expected[ion]) / row.spread) ** 2)
+        for ion, row in experiment.rows.items()
+    )
+    if experiment.duration is not None:
+        time, density = trace(run)
+        square += (np.log(time[-1] / experiment.duration) / 0.02) ** 2
+        if experiment.record is not None:
+            state = State(run.x, fraction, fraction, time, density)
+            square += np.sum(experiment.record.residuals(state) ** 2)
+    return float(square)
+
+
+def _start(likelihood: Likelihood, occupancy: float) -> dict[str, float]:
+    """Start values: the front theory gives D_foreign for a width; the counts choose the width."""
+    gaussian = Likelihood(likelihood.experiments, FAMILIES["gaussian"])
+    best, best_square, bulk = None, np.inf, likelihood.reference[0]
+    for fwhm in _SCAN:
+        values, square = {"fwhm": fwhm, "log10_D_bulk": float(np.log10(bulk))}, 0.0
+        try:
+            for number, experiment in enumerate(likelihood.experiments):
+                at = values | {"occupancy": occupancy}
+                # The mean over the zone lies a little below the plateau at the front.
+                plateau = 1.1 * observed_plateau(experiment.case, experiment.profile)
+                D = foreign_diffusivity_from_plateau(gaussian.law(number, at, bulk), plateau)
+                values[f"log10_D_{element(experiment.case.foreign)}"] = float(np.log10(D))
+                square += _try(gaussian, number, at | {"log_ratio": float(np.log10(D / bulk))})
+        except (SimulationError, ValueError) as error:
+            reason = error
+            continue
+        if square < best_square:
+            best, best_square = values, square
+    likelihood.evaluations += gaussian.evaluations
+    if best is None:
+        raise FitError(f"no width between 60 and 460 meV can be simulated: {reason}")
+    return best
+
+
+def landscape_parameters(
+    cases: Sequence[Case],
+    family: str = "gaussian",
+    occupancy: float = 0.9,
+    depth_error: float = 0.01,
+    current_error: float = 0.01,
+    conductivity_error: float = 0.02,
+    resolution_error: float = 0.1,
+) -> Parameters:
+    """The parameters of a fit with start values and priors, to be changed before `fit_landscape`.
+
+    Shared by all cases: those of the family (``fwhm`` / eV, ...), ``occupancy``, and the true over
+    the stated ``temperature``, ``density`` and ``voltage``, which are held at first, and
+    ``log10_D_bulk``. One ``log10_D_<element>`` for each foreign ion. Of each case ``depth_<n>``,
+    ``resolution_<n>``, and, held at first, ``thickness_<n>`` and ``rate_<n>`` (sputter rate of
+    replaced glass): the true over the stated value. A shared parameter copied under a name that
+    ends in the number of a case (``fwhm_1``) is one that this case has for its own.
+
+    Parameters are those of `fit_landscape`.
+
+    Returns
+    -------
+    dict of str to Parameter
+    """
+    errors = _errors_of(depth_error, current_error, conductivity_error, resolution_error)
+    require("occupancy", occupancy, 0.3, 0.995)
+    return _parameters(Likelihood(gather(cases, errors), find_family(family)), occupancy, errors)
+
+
+def _errors_of(depth_error, current_error, conductivity_error, resolution_error):
+    return {
+        "depth": require("depth_error", depth_error, 1e-5, 0.2),
+        "current": require("current_error", current_error, 1e-5, 0.2),
+        "conductivity": require("conductivity_error", conductivity_error, 1e-5, 0.2),
+        "resolution": require("resolution_error", resolution_error, 1e-5, 0.5),
+    }
+
+
+def _scale(sigma: float, low: float, high: float, vary: bool = False, moves: str = "") -> Parameter:
+    """The true over the stated value of something known to a relative error."""
+    return Parameter(1.0, low, high, vary, Prior(1.0, sigma), moves=moves)
+
+
+def _parameters(
+    likelihood: Likelihood, occupancy: float, errors: Mapping[str, float]
+) -> Parameters:
+    start, experiments = _start(likelihood, occupancy), likelihood.experiments
+    found = {
+        name: Parameter(p[0], p[1], p[2], moves=name, key=name)
+        for name, p in likelihood.family.parameters.items()
+    }
+    for name in {"fwhm", "fwhm_second"} & found.keys():
+        found[name].value = start["fwhm"]
+    if "rise_0" in found:  # the Gaussian of the start, at the knots
+        law = activated_diffusivity(gaussian_sed(start["fwhm"]), 1.0,
+                                    experiments[0].case.glass.temperature, occupancy)  # fmt: skip
+        for i, rise in enumerate(np.diff(np.log(law(KNOTS)))):
+            found[f"rise_{i}"].value = float(np.log10(rise))
+    found["occupancy"] = Parameter(occupancy, 0.3, 0.995, False, moves="occupancy", key="occupancy")
+    kelvin = 1 / experiments[0].case.glass.temperature
+    found["temperature"] = _scale(kelvin, 0.9, 1.1, moves="temperature")
+    found["density"], found["voltage"] = _scale(0.02, 0.5, 2), _scale(0.005, 0.5, 2)
+    found["log10_D_bulk"] = Parameter(
+        start["log10_D_bulk"], moves="log10_D_bulk", decades=True, key="D_bulk"
+    )
+    for number, experiment in enumerate(experiments):
+        name = element(experiment.case.foreign)
+        found[f"log10_D_{name}"] = Parameter(
+            start[f"log10_D_{name}"], moves="log_ratio", decades=True, key=f"D_{name}"
+        )
+        # where the charge is stated or recorded its error moves the front like one of the depth
+        given = experiment.duration is None
+        spread = float(np.hypot(errors["depth"], errors["current"] if given else 0.0))
+        found[f"depth_{number}"] = _scale(spread, 0.5, 1.5, vary=True)
+        seen = experiment.case.resolution is not None
+        found[f"resolution_{number}"] = _scale(errors["resolution"], 0.5, 2, vary=seen)
+        found[f"thickness_{number}"] = _scale(0.01, 0.5, 2)
+        found[f"rate_{number}"] = _scale(0.05, 0.5, 2)
+    return found
+
+
+# --- the fit --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class LandscapeFit:
+    """Result of :func:`fit_landscape`.
+
+    Attributes
+    ----------
+    fwhm : float
+        Width of the site energy distribution (eV); nan where the family has none.
+    interval : dict of str to (float, float)
+        95 % intervals of ``fwhm`` (eV) and of each fitted diffusivity (m^2/s), from the curvature
+        of the likelihood; wider by sqrt(reduced chi-square) where that is above one.
+    bulk_diffusivity : float
+        D of the native ion in untouched glass (m^2/s).
+    foreign_diffusivity : dict of str to float
+        By element (m^2/s).
+    occupancy : float
+        Occupied share of all sites: assumed, unless it was freed.
+    family : str
+        Of the landscape.
+    chi_square, degrees_of_freedom : float, int
+    evaluations : int
+        Simulations that the fit took.
+    emulator_error : float
+        Distance between the counts expected by the polynomials of the fit and by the resolved
+        simulations at the optimum, in standard deviations of counting, all counts together.
+    experiments : tuple of Experiment
+        Each case with its profile, its resolved simulation and its expected counts.
+    parameters : dict of str to Parameter
+        At the optimum, with their errors.
+    likelihood : Likelihood
+        With polynomials that meet the resolved simulations.
+    """
+
+    fwhm: float
+    interval: dict[str, tuple[float, float]]
+    bulk_diffusivity: float
+    foreign_diffusivity: dict[str, float]
+    occupancy: float
+    family: str
+    chi_square: float
+    degrees_of_freedom: int
+    evaluations: int
+    emulator_error: float
+    experiments: tuple[Experiment, ...]
+    parameters: Parameters
+    likelihood: Likelihood = field(repr=False)
+
+    @property
+    def reduced_chi_square(self) -> float:
+        """Near one for a model that describes the data."""
+        return self.chi_square / self.degrees_of_freedom
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Names of the fitted parameters."""
+        return free_names(self.parameters)
+
+    @property
+    def bayesian_criterion(self) -> float:
+        """BIC: chi-square plus ln(number of data) for each parameter; the lower the better."""
+        number = self.likelihood.residuals(self.parameters).size
+        return self.chi_square + len(self.free) * np.log(number)
+
+    def law(self, number: int = 0) -> Law:
+        """D of the native ion against its fraction in one case."""
+        at = self.likelihood.coordinates(
+            self.likelihood.settings(number, values_of(self.parameters))
+        )
+        return self.likelihood.law(number, at, 10 ** at["log10_D_bulk"])
+
+    def report(self) -> str:
+        """Parameters with their 95 % intervals, a line each."""
+        lines = []
+        if "fwhm" in self.interval:
+            low, high = self.interval["fwhm"]
+            lines.append(
+                f"FWHM of the SED  {self.fwhm * 1e3:.1f} meV  (95 %: {low * 1e3:.1f} to"
+                f" {high * 1e3:.1f} meV)"
+            )
+        D = {"bulk": self.bulk_diffusivity} | self.foreign_diffusivity
+        for ion, value in D.items():
+            low, high = self.interval.get(f"D_{ion}", (None, None))
+            between = "" if low is None else f"  (95 %: {low:.4g} to {high:.4g})"
+            lines.append(f"D_{ion:<15}{value:.4g} m^2/s{between}")
+        free = self.parameters["occupancy"].vary
+        lines.append(
+            f"occupied share   {self.occupancy:.3g} of all sites, {'fitted' if free else 'assumed'}"
+        )
+        lines.append(
+            f"chi-square       {self.chi_square:.0f} for {self.degrees_of_freedom} degrees of"
+            f" freedom ({self.reduced_chi_square:.2f})"
+        )
+        return "\n".join(lines)
+
+
+def fit_landscape(
+    cases: Sequence[Case],
+    occupancy: float = 0.9,
+    depth_error: float = 0.01,
+    current_error: float = 0.01,
+    conductivity_error: float = 0.02,
+    resolution_error: float = 0.1,
+    family: str = "gaussian",
+    parameters: Mapping[str, Parameter] | None = None,
+    largest_chi_square: float = 2.0,
+    progress: Progress = False,
+) -> LandscapeFit:
+    """Fit one site energy distribution, and a constant D for each foreign ion.
+
+    Maximises the Poisson likelihood of the counts of all native and foreign channels, and of the
+    recorded currents where a voltage is stated, over the width of the distribution, D of each
+    foreign ion, D_bulk, the depth scale and the resolution of each experiment within their errors,
+    the levels of the signals, the drift of the matrix signal, and the gain of the current. The
+    model is :func:`simulate`; at the optimum it is repeated with an error estimate.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+        From :func:`read_case`. Runs with one foreign ion share its D.
+    occupancy : float
+        Occupied share of all sites in untouched glass, 0.3 to 0.995.
+    depth_error, current_error, conductivity_error, resolution_error : float
+        Relative standard errors of the crater depth, of the exposed area with the electrometer,
+        of the bulk conductivity where a case states it, 1e-5 to 0.2, and of the depth resolution.
+    family : str
+        Of the landscape: "gaussian", "skewed", "two components", "immobile share", "monotone D".
+    parameters : dict of str to Parameter, optional
+        From :func:`landscape_parameters`, changed at will; stands for occupancy and the errors of
+        depth and resolution.
+    largest_chi_square : float
+        A fit with a reduced chi-square above this is refused: its intervals would mean nothing.
+    progress : bool or callable
+        True shows a bar of the search; a callable is told (share done, what), and may raise.
+
+    Returns
+    -------
+    LandscapeFit
+
+    Raises
+    ------
+    FitError
+        If a check of a profile fails, the cases do not fit together, the fit does not converge, or
+        it does not describe the data.
+    SimulationError
+        If the model cannot be resolved at the optimum.
+    """
+    cases = tuple(cases)
+    require("occupancy", occupancy, 0.3, 0.995)
+    errors = _errors_of(depth_error, current_error, conductivity_error, resolution_error)
+    if not cases or not all(isinstance(case, Case) for case in cases):
+        raise ValueError("cases must be one or more results of read_case")
+    if len({element(case.native) for case in cases}) > 1:
+        raise FitError("the cases have different native ions: they share no landscape")
+    if len({case.glass.temperature for case in cases}) > 1:
+        raise FitError("the cases have different temperatures: D of an ion is not one number")
+    experiments = gather(cases, errors)
+    for experiment in experiments:
+        failed = [check for check in experiment.profile.checks if not check.passed]
+        if failed:
+            raise FitError(
+                f"{experiment.case.title}: {failed[0].name} = {failed[0].value:.3g}, allowed"
+                f" {failed[0].low:.3g} to {failed[0].high:.3g}: {failed[0].message}"
+            )
+    likelihood = Likelihood(experiments, find_family(family))
+    if parameters is None:
+        parameters = _parameters(likelihood, occupancy, errors)
+    found = _search(likelihood, copied(parameters), progress)
+    return _result(likelihood, found, largest_chi_square)
+
+
+def minimise(
+    likelihood: Likelihood, parameters: Mapping[str, Parameter]
+) -> tuple[Parameters, float]:
+    """The best values inside the bounds, with the polynomials as they are, and chi-square."""
+    free = [p for p in parameters.values() if p.vary]
+    if not free:
+        return copied(parameters), float(np.sum(likelihood.residuals(parameters) ** 2))
+    start, low, high = np.array([(p.value, p.min, p.max) for p in free]).T
+    result = least_squares(
+        lambda theta: likelihood.residuals(with_values(parameters, theta)),
+        np.clip(start, low, high), bounds=(low, high), x_scale="jac", ftol=1e-7, xtol=1e-7,
+    )  # fmt: skip
+    if not result.success:
+        raise FitError(f"the fit did not converge: {result.message}")
+    return with_values(parameters, result.x), float(2 * result.cost)
+
+
+def _search(likelihood: Likelihood, parameters: Parameters, progress: Progress) -> Parameters:
+    """Build a design, minimise inside it, move it there, until it stays; then narrow it.
+
+    The designs on the way have no crossed terms: they need not be right, but lead there.
+    """
+    first = {name: p[3] for name, p in likelihood.family.parameters.items()}
+    first |= {name: steps[0] for name, steps in _STEPS.items()} | {"occupancy": 0.02}
+    if "fwhm" in parameters:
+        first["fwhm"] *= parameters["fwhm"].value
+    least = {name: width / 4 for name, width in first.items()}
+    least |= {name: steps[1] for name, steps in _STEPS.items()}
+    widths, narrowed, square = dict(first), False, np.inf
+    with steps(progress, "fit", 8) as tell:
+        for turn in range(16):
+            likelihood.build(parameters, widths, crossed=narrowed)
+            found, now = minimise(likelihood, _confined(parameters, widths))
+            for name, p in found.items():
+                parameters[name].value = p.value
+            values = values_of(parameters)
+            places = [
+                dict(zip(emulator.names, np.abs(likelihood.place(
+                    n, likelihood.settings(n, values))), strict=True))
+                for n, emulator in enumerate(likelihood.emulators)
+            ]  # fmt: skip
+            moved = max((max(place.values(), default=0.0) for place in places), default=0.0)
+            tell(1)
+            # along a direction that the data do not know the optimum may wander: no gain is enough
+            still = moved < 1.001 or abs(square - now) < 0.1
+            square = now
+            if still and narrowed:
+                tell(8)
+                break
+            if still:
+                narrowed = True
+                error = _errors(likelihood, parameters)
+                for name, p in parameters.items():
+                    if p.vary and p.moves == "log10_D_bulk":
+                        error["log_charge"] = max(2.3 * error[name], error.get("log_charge", 0.0))
+                    elif p.vary and p.moves:
+                        error[p.moves] = max(error[name], error.get(p.moves, 0.0))
+                widths = {
+                    name: float(np.clip(2 * error.get(name, 0.0), least[name], width))
+                    for name, width in first.items()
+                }
+            else:  # longer strides where the bounds of the design were met
+                for name in widths:
+                    if max(place.get(name, 0.0) for place in places) > 0.9 * _REACH:
+                        widths[name] = min(2 * widths[name], 4 * first[name])
+                    elif turn > 4:  # two designs that point to each other: nearer ones will not
+                        widths[name] = max(0.6 * widths[name], least[name])
+        else:
+            raise FitError("the fit did not converge: its optimum moved on for sixteen rounds")
+    values = values_of(parameters)
+    cases = range(len(likelihood.experiments))
+    likelihood.anchor(values, [likelihood.resolved(n, values) for n in cases])
+    found, _ = minimise(likelihood, _confined(parameters, widths))
+    for name, p in found.items():  # the bounds of the search are not those of the user
+        p.min, p.max = parameters[name].min, parameters[name].max
+    for name, error in _errors(likelihood, found).items():
+        found[name].error = error
+    return found
+
+
+def covariance(likelihood: Likelihood, parameters: Mapping[str, Parameter]) -> Array:
+    """Of the free parameters, from the curvature of the likelihood."""
+    rows = jacobian(likelihood, parameters)
+    return np.linalg.pinv(rows.T @ rows, hermitian=True)
+
+
+def _errors(likelihood: Likelihood, parameters: Mapping[str, Parameter]) -> dict[str, float]:
+    """Standard errors by name, from the curvature of the likelihood."""
+    free = free_names(parameters)
+    if not free:
+        return {}
+    variance = np.diag(covariance(likelihood, parameters))
+    return dict(zip(free, np.sqrt(np.maximum(variance, 0)).tolist(), strict=True))
+
+
+def _confined(parameters: Mapping[str, Parameter], widths: Mapping[str, float]) -> Parameters:
+    """Bounds inside which the design is believed."""
+    inside = copied(parameters)
+    for p in inside.values():
+        if p.moves == "log10_D_bulk":
+            reach = _REACH * widths["log_charge"] / np.log(10)  # the charge grows more slowly
+        elif p.moves in widths:
+            reach = _REACH * widths[p.moves]
+        else:
+            continue
+        p.min, p.max = max(p.min, p.value - reach), min(p.max, p.value + reach)
+    return inside
+
+
+def _expected(likelihood: Likelihood, number: int, values, run: Run) -> tuple[dict, float]:
+    """Counts that a run leads to, with the fitted levels; squared distance to the polynomials."""
+    experiment = likelihood.experiments[number]
+    profile, (native, foreign) = experiment.profile, map(element, experiment.ions)
+    state = State(run.x, run.fraction[native], run.fraction[foreign], *trace(run))
+    fractions = likelihood.fractions(number, values, state)
+    levels, _ = experiment.levels(fractions)
+    other, _ = experiment.levels(
+        likelihood.fractions(number, values, likelihood.state(number, values))
+    )
+    counts, distance = {}, 0.0
+    for ion in experiment.ions:
+        distance += np.sum((levels[ion] - other[ion]) ** 2 / other[ion])
+        counts[ion] = profile.background[ion] + profile.scale[ion] * fractions[ion]
+        counts[ion][profile.used] = levels[ion]
+    return counts, distance
+
+
+def _result(
+    likelihood: Likelihood, parameters: Parameters, largest_chi_square: float
+) -> LandscapeFit:
+    values, residuals = values_of(parameters), likelihood.residuals(parameters)
+    experiments = likelihood.experiments
+    square, free = float(np.sum(residuals**2)), free_names(parameters)
+    solved = sum(5 + (x.record is not None) for x in experiments)
+    freedom = residuals.size - len(free) - solved
+    reduced = square / freedom
+    if reduced > largest_chi_square:
+        raise FitError(
+            f"the model does not describe the data: reduced chi-square {reduced:.2f}, allowed"
+            f" {largest_chi_square:g}; look at the residuals with largest_chi_square=inf"
+        )
+    done, distance = [], 0.0
+    for number, experiment in enumerate(experiments):
+        run = likelihood.resolved(number, values)
+        expected, apart = _expected(likelihood, number, values, run)
+        distance += apart
+        done.append(replace(experiment, run=run, expected=expected))
+    widening, interval = 1.96 * max(1.0, np.sqrt(reduced)), {}
+    for name in free:
+        p = parameters[name]
+        if p.key:
+            ends = p.value - widening * p.error, p.value + widening * p.error
+            interval[p.key] = tuple(10**end for end in ends) if p.decades else ends
+    at = likelihood.coordinates(likelihood.settings(0, values))
+    try:
+        fwhm = full_width(likelihood.law(0, at, 1e-18).sed)
+    except (AttributeError, ValueError):  # no distribution, or not down to its half
+        fwhm = float("nan")
+    return LandscapeFit(
+        fwhm=fwhm,
+        interval=interval,
+        bulk_diffusivity=10 ** values["log10_D_bulk"],
+        foreign_diffusivity={
+            element(x.case.foreign): 10 ** values[f"log10_D_{element(x.case.foreign)}"]
+            for x in experiments
+        },
+        occupancy=values["occupancy"],
+        family=likelihood.family.name,
+        chi_square=square,
+        degrees_of_freedom=freedom,
+        evaluations=likelihood.evaluations,
+        emulator_error=float(np.sqrt(distance)),
+        experiments=tuple(done),
+        parameters=parameters,
+        likelihood=likelihood,
+    )
