@@ -8,16 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .checks import require
+from .checks import CHARGE, ION_DENSITY, PERMITTIVITY, TEMPERATURE, THICKNESS, Array, require
 from .exports import Recording, read_sims
 from .npp import Charge, CurrentDensity, Duration, Glass, Voltage
 from .resolution import Resolution
 from .sims import Profile, normalise
 from .tables import SimsError, read_current
-
-Array = NDArray[np.float64]
 
 # The keys of a case file, and what a value may be: a text, or a number from, to, in a unit.
 KEYS = {
@@ -27,16 +24,16 @@ KEYS = {
     "ions.native": "text",
     "ions.foreign": "text",
     "ions.matrix": "text",
-    "glass.thickness": (5e-8, 5e-3, "m"),
-    "glass.ion_density": (1e25, 1e30, "m^-3"),
-    "glass.permittivity": (1, 200),
-    "glass.temperature": (200, 1000, "K"),
+    "glass.thickness": THICKNESS,
+    "glass.ion_density": ION_DENSITY,
+    "glass.permittivity": PERMITTIVITY,
+    "glass.temperature": TEMPERATURE,
     "glass.area": (1e-10, 1e-2, "m^2"),
     "glass.conductivity": (1e-25, 1e3, "S/m"),
     "run.voltage": (1e-3, 1e5, "V"),
     "run.current_density": (1e-12, 1e3, "A/m^2"),
     "run.duration": (1e-3, 1e10, "s"),
-    "run.charge": (1e-6, 1e6, "C/m^2"),
+    "run.charge": CHARGE,
     "sims.crater_depth": (1e-9, 1e-4, "m"),
     "sims.transient": (0, 5e-5, "m"),
     "sims.pulses": (1, 1e15),

@@ -1,12 +1,24 @@
-"""The checks of numbers at the door: a bad one raises a ValueError with its name and value."""
+"""The checks of numbers at the door: a bad one raises a ValueError with its name and value.
+
+The range of a quantity that several doors ask for stands here, as low, high and unit.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+Array = NDArray[np.float64]
+
 LARGEST = float(np.finfo(float).max)
-POSITIVE = (float(np.nextafter(0, 1)), LARGEST)  # any number above zero, as low and high
+POSITIVE = (float(np.nextafter(0, 1)), LARGEST)  # any number above zero
+TEMPERATURE = (200.0, 1000.0, "K")  # an experiment's value in Celsius lies below
+THICKNESS = (5e-8, 5e-3, "m")
+ION_DENSITY = (1e25, 1e30, "m^-3")
+PERMITTIVITY = (1.0, 200.0)
+CHARGE = (1e-6, 1e6, "C/m^2")
+OCCUPANCY = (0.01, 0.999)  # occupied share of all sites in the bulk
+DIFFUSIVITY = (1e-60, 1e6, "m^2/s")
 
 
 def require(name: str, value: float, low: float, high: float, unit: str = "") -> float:

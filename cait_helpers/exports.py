@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from .checks import Array
 from .tables import (
     NUMBER,
-    Array,
     Row,
     SimsError,
     Source,

@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from tqdm import tqdm
 
 from .cases import Case, element
-from .checks import require
+from .checks import Array, require
 from .emulator import trace
 from .families import FAMILIES, KNOTS, find_family
 from .fronts import foreign_diffusivity_from_plateau
@@ -40,7 +39,6 @@ from .npp import Charge, Run, SimulationError
 from .resolution import blur
 from .sims import Profile
 
-Array = NDArray[np.float64]
 Progress = bool | Callable[[float, str], None]
 
 _SCAN = (0.06, 0.09, 0.13, 0.18, 0.25, 0.34, 0.46)  # eV, widths tried for a start

@@ -23,34 +23,36 @@ from typing import Literal
 
 import numpy as np
 import scipy
-from numpy.typing import ArrayLike, NDArray
-from scipy.constants import e, k
+from numpy.typing import ArrayLike
+from scipy.constants import e
 from scipy.special import expit
 
-from .checks import LARGEST, POSITIVE, require, require_all
+from .checks import (
+    DIFFUSIVITY,
+    ION_DENSITY,
+    LARGEST,
+    POSITIVE,
+    TEMPERATURE,
+    THICKNESS,
+    Array,
+    require,
+    require_all,
+)
 from .landscape import SMALLEST, Law, log_slope, tabulated_diffusivity
-
-Array = NDArray[np.float64]
+from .onsager import charge_conductivity, neutral_transport
 
 
 def _law(name: str, D: float | Law) -> Law:
     if callable(D):
         return D
-    D = require(name, D, 1e-60, 1e6, "m^2/s")
+    D = require(name, D, *DIFFUSIVITY)
     return tabulated_diffusivity([0.0, 1.0], [D, D])
 
 
-def _coefficients(
+def transport(
     fraction: ArrayLike, D_native: float | Law, D_foreign: float | Law
-) -> tuple[Array, Array, Array]:
-    y = require_all("fraction", fraction, 0.0, 1.0)
-    native = np.asarray(_law("D_native", D_native)(y), dtype=float)
-    foreign = np.asarray(_law("D_foreign", D_foreign)(1 - y), dtype=float)
-    return y, native, foreign
-
-
-def transference(fraction: ArrayLike, D_native: float | Law, D_foreign: float | Law) -> Array:
-    """Transference number of the native ion, t = D_native y / (D_native y + D_foreign (1 - y)).
+) -> tuple[Array, Array]:
+    """Transference number t (1) of the native ion and interdiffusion coefficient D~ (m^2/s).
 
     Parameters
     ----------
@@ -59,17 +61,9 @@ def transference(fraction: ArrayLike, D_native: float | Law, D_foreign: float | 
     D_native, D_foreign : float or callable
         Diffusion coefficients (m^2/s); a callable takes the fraction of its own ion.
     """
-    y, native, foreign = _coefficients(fraction, D_native, D_foreign)
-    return native * y / (native * y + foreign * (1 - y))
-
-
-def interdiffusivity(fraction: ArrayLike, D_native: float | Law, D_foreign: float | Law) -> Array:
-    """Nernst-Planck (Hartley) interdiffusion coefficient (m^2/s); arguments as `transference`.
-
-    D~ = D_native D_foreign / (D_native y + D_foreign (1 - y)): the minority ion's at either end.
-    """
-    y, native, foreign = _coefficients(fraction, D_native, D_foreign)
-    return native * foreign / (native * y + foreign * (1 - y))
+    y = require_all("fraction", fraction, 0.0, 1.0)
+    native = np.asarray(_law("D_native", D_native)(y), dtype=float)
+    return neutral_transport(y, native, _law("D_foreign", D_foreign)(1 - y))
 
 
 def _ratio(D_native: Law, D_foreign: Law, fraction: Array) -> tuple[Array, Array]:
@@ -209,7 +203,7 @@ class Front:
     def depth(self, charge_per_area: ArrayLike, ion_density: float) -> Array:
         """Depth of the front (m) after a charge (C/m^2), at the bulk ion density (m^-3)."""
         charge = require_all("charge_per_area", charge_per_area, 0.0, 1e9)
-        return self.speed * charge / (e * require("ion_density", ion_density, 1e20, 1e32, "m^-3"))
+        return self.speed * charge / (e * require("ion_density", ion_density, *ION_DENSITY))
 
     def profile(self, x: ArrayLike, charge_per_area: float, ion_density: float) -> Array:
         """Fraction of the native ion in the drift limit, however the charge was spread over time.
@@ -224,7 +218,7 @@ class Front:
             Bulk density N of the native ion (m^-3).
         """
         charge = require("charge_per_area", charge_per_area, 1e-9, 1e9, "C/m^2")
-        density = require("ion_density", ion_density, 1e20, 1e32, "m^-3")
+        density = require("ion_density", ion_density, *ION_DENSITY)
         return self.fan(require_all("x", x, 0.0, 1e3) * e * density / charge)
 
     def width(self, flux_per_N: float) -> float:
@@ -422,12 +416,11 @@ def drift_profiles(
             change += replaced * exchange(q * replaced, y)[:-1]
         return change.T.ravel()
 
-    # A cell empties in a straight line, and ends to do so within one cell's charge: no step may
-    # look beyond that.
+    flat = start[:-1].T.ravel()
+    bands = {"lband": min(2 * ions - 1, flat.size - 1), "uband": ions - 1}
     end = scipy.integrate.solve_ivp(
-        rate, (0.0, 1.0), start[:-1].T.ravel(), "LSODA", (1.0,), rtol=1e-3, atol=1e-9,
-        max_step=float(widths.min() / replaced), lband=2 * ions - 1, uband=ions - 1,
-    )  # fmt: skip
+        rate, (0.0, 1.0), flat, "LSODA", (1.0,), rtol=1e-3, atol=1e-9, **bands
+    )
     if not end.success:
         raise RuntimeError(f"drift_profiles: {end.message}")
     return fractions(end.y[:, -1])
@@ -469,10 +462,10 @@ def potentiostatic_depth(
     """
     time = require_all("time", time, 0.0, 1e15)
     voltage = require("voltage", voltage, 1e-6, 1e6, "V")
-    thickness = require("thickness", thickness, 1e-9, 1.0, "m")
-    ion_density = require("ion_density", ion_density, 1e20, 1e32, "m^-3")
-    kT = k * require("temperature", temperature, 100.0, 2000.0, "K")
-    conductivity = e**2 * ion_density * float(front.D_native(1.0)) / kT
+    thickness = require("thickness", thickness, *THICKNESS)
+    ion_density = require("ion_density", ion_density, *ION_DENSITY)
+    require("temperature", temperature, *TEMPERATURE)
+    conductivity = charge_conductivity(float(front.D_native(1.0)), ion_density, temperature)
     area = front.speed * conductivity * voltage * time / (e * ion_density)
     inside = thickness**2 + 2 * (front.resistance - 1) * area
     depth = 2 * area / (thickness + np.sqrt(np.maximum(inside, 0)))

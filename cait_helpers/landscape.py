@@ -11,7 +11,8 @@ of all sites in the bulk (occupancy = 1 - vacancies, vacancies as a share of all
 which is eqn (2) of doi 10.1039/d4cp00262h. Only energy differences matter: D_bulk absorbs D_0 and
 the threshold E_DC, so the position of the SED on the energy axis has no effect.
 
-Every function raises a ValueError for a value that is not in the range its docstring names.
+Every function raises a ValueError for a value that is not in the range its docstring names, or
+`checks` for temperature (K), occupancy (1) and diffusion coefficients (m^2/s).
 """
 
 from __future__ import annotations
@@ -23,13 +24,12 @@ from typing import Any, Literal
 
 import numpy as np
 import scipy  # loads its heavy parts, such as scipy.interpolate, when they are first used
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.constants import e, k
 from scipy.special import expit, logit, ndtr, ndtri
 
-from .checks import require, require_all
+from .checks import DIFFUSIVITY, OCCUPANCY, TEMPERATURE, Array, require, require_all
 
-Array = NDArray[np.float64]
 Law = Callable[[ArrayLike], ArrayLike]  # fraction of the ion's bulk density -> D (m^2/s)
 
 BOLTZMANN = k / e  # eV/K
@@ -66,15 +66,6 @@ class GaussianSed:
 
     def ppf(self, share: ArrayLike) -> Array:
         return ndtri(share) * self.sigma + self.centre
-
-    def mean(self) -> float:
-        return self.centre
-
-    def std(self) -> float:
-        return self.sigma
-
-    def var(self) -> float:
-        return self.sigma**2
 
 
 def gaussian_sed(fwhm: float, centre: float = 0.0) -> GaussianSed:
@@ -244,14 +235,14 @@ def thermal_filling(sed: Any, level: ArrayLike, temperature: float) -> tuple[Arr
     level : array_like, any shape
         Fermi level (eV).
     temperature : float
-        Temperature (K), 1 to 5000.
+        Temperature (K).
 
     Returns
     -------
     share, slope : ndarray, shape of ``level``
         Occupied share (1) and its derivative to the level (1/eV).
     """
-    kT = BOLTZMANN * require("temperature", temperature, 1.0, 5000.0, "K")
+    kT = BOLTZMANN * require("temperature", temperature, *TEMPERATURE)
     level = np.asarray(level, dtype=float)
     # Half of kT, or less when the distribution is not much wider than kT.
     step = min(0.5, 0.15 * (sed.ppf(0.75) - sed.ppf(0.25)) / kT)
@@ -293,10 +284,10 @@ def fermi_level(sed: Any, fraction: ArrayLike, occupancy: float, temperature: fl
     fraction : array_like, any shape
         Native ions as a fraction y of their bulk density (1), y > 0 and occupancy * y < 1.
     occupancy : float
-        Occupied share of all sites in the bulk (1), 0.01 to 0.999: 1 - vacancies.
+        Occupied share of all sites in the bulk (1): 1 - vacancies.
     temperature : float
-        0 fills the sites strictly from the bottom up, as eqn (2) of the paper does; from 1 to
-        5000 K the occupation is Fermi-Dirac.
+        0 fills the sites strictly from the bottom up, as eqn (2) of the paper does; at any other
+        temperature (K) the occupation is Fermi-Dirac.
 
     Returns
     -------
@@ -304,10 +295,10 @@ def fermi_level(sed: Any, fraction: ArrayLike, occupancy: float, temperature: fl
         Fermi level (eV) on the energy axis of ``sed``; a ValueError if it is not known there.
     """
     _checked("sed", sed)
-    occupancy = require("occupancy", occupancy, 0.01, 0.999)
-    temperature = require("temperature", temperature, 0.0, 5000.0, "K")
+    occupancy = require("occupancy", occupancy, *OCCUPANCY)
     y = require_all("fraction", fraction, 1e-30, np.nextafter(1 / occupancy, 0))
-    if temperature > 0 and y.size:
+    if temperature and y.size:
+        temperature = require("temperature", temperature, *TEMPERATURE)
         sed = _broadened(sed, temperature, occupancy * y.min(), occupancy * y.max())
     return _level(sed, y, occupancy)
 
@@ -358,7 +349,7 @@ def populated_sed(sed: Any, occupancy: float, low: float = 0.0, high: float = 1.
     ----------
     sed : SED
     occupancy : float
-        Occupied share of all sites in the bulk (1), 0.01 to 0.999.
+        Occupied share of all sites in the bulk (1).
     low, high : float
         Fractions of the bulk density between whose Fermi levels the part lies, 0 <= low < high
         <= 1. The default is the PSED of the bulk; ``low`` = plateau leaves its mobile part.
@@ -447,11 +438,11 @@ def activated_diffusivity(
     sed : SED
         Site energy distribution (eV).
     D_bulk : float
-        Diffusion coefficient at y = 1 (m^2/s), 1e-40 to 1e6.
+        Diffusion coefficient at y = 1 (m^2/s).
     temperature : float
-        Temperature (K), 100 to 2000.
+        Temperature (K).
     occupancy : float
-        Occupied share of all sites in the bulk (1), 0.01 to 0.999: 1 - vacancies.
+        Occupied share of all sites in the bulk (1): 1 - vacancies.
     immobile : float
         Share c of the native ions that never moves (1), 0 to 0.9: the law above then holds for the
         mobile fraction (y - c)/(1 - c). Below a mobile fraction of 1e-4 D fades in proportion to
@@ -470,9 +461,9 @@ def activated_diffusivity(
         raise ValueError(f"filling = {filling!r} is neither 'zero' nor 'thermal'")
     return ActivatedDiffusivity(
         _checked("sed", sed),
-        require("D_bulk", D_bulk, 1e-40, 1e6, "m^2/s"),
-        require("temperature", temperature, 100.0, 2000.0, "K"),
-        require("occupancy", occupancy, 0.01, 0.999),
+        require("D_bulk", D_bulk, *DIFFUSIVITY),
+        require("temperature", temperature, *TEMPERATURE),
+        require("occupancy", occupancy, *OCCUPANCY),
         require("immobile", immobile, 0.0, 0.9),
         filling,
     )
@@ -522,7 +513,7 @@ def tabulated_diffusivity(fraction: ArrayLike, D: ArrayLike) -> TabulatedDiffusi
         Fractions of the bulk density (1), strictly increasing within [0, 1.05], the last one
         at least 1; m >= 2.
     D : array_like, shape (m,)
-        Diffusion coefficients (m^2/s), 1e-60 to 1e6.
+        Diffusion coefficients (m^2/s).
 
     Returns
     -------
@@ -531,7 +522,7 @@ def tabulated_diffusivity(fraction: ArrayLike, D: ArrayLike) -> TabulatedDiffusi
         end.
     """
     y = require_all("fraction", fraction, 0.0, HIGHEST)
-    D = require_all("D", D, 1e-60, 1e6, "m^2/s")
+    D = require_all("D", D, *DIFFUSIVITY)
     if y.ndim != 1 or y.shape != D.shape or y.size < 2:
         raise ValueError(
             f"fraction and D need the same shape (m,) with m >= 2, not {y.shape} and {D.shape}"
@@ -610,9 +601,9 @@ def sed_from_diffusivity(
     D : callable
         fraction -> diffusion coefficient (m^2/s), strictly increasing on the window.
     temperature : float
-        Temperature (K), 100 to 2000.
+        Temperature (K).
     occupancy : float
-        Occupied share of all sites in the bulk (1), 0.01 to 0.999: 1 - vacancies.
+        Occupied share of all sites in the bulk (1): 1 - vacancies.
     window : (float, float), optional
         Fractions on which D is known, such as (plateau, 1), both in (0, 1]. The default is
         ``D.window`` if there is one, within [0.001, 1].
@@ -622,8 +613,8 @@ def sed_from_diffusivity(
     ValueError
         If D does not increase strictly on the window: no filling from the bottom gives such a D.
     """
-    kT = BOLTZMANN * require("temperature", temperature, 100.0, 2000.0, "K")
-    occupancy = require("occupancy", occupancy, 0.01, 0.999)
+    kT = BOLTZMANN * require("temperature", temperature, *TEMPERATURE)
+    occupancy = require("occupancy", occupancy, *OCCUPANCY)
     if window is None:
         low, high = getattr(D, "window", (1e-3, 1.0))
         window = max(low, 1e-3), min(high, 1.0)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from .checks import POSITIVE, require
+from .checks import OCCUPANCY, TEMPERATURE, require
 from .landscape import BOLTZMANN
 
 # Cell vectors (rows), sites in the cell, cells along each vector; neighbours at distance 1.
@@ -403,7 +403,7 @@ def walk_landscape(
     temperature : float
         In K, above zero.
     occupancy : float
-        Occupied share of the sites at fraction 1, between 0 and 1.
+        Occupied share of the sites at fraction 1.
     lattice : str
         As in `walk_lattice`.
     seed : int
@@ -436,8 +436,8 @@ def walk_landscape(
     if lattice not in LATTICES:
         raise ValueError(f"lattice = {lattice!r} is not one of {', '.join(LATTICES)}")
     fraction = require("fraction", fraction, np.nextafter(0, 1), 1.0)
-    occupancy = require("occupancy", occupancy, np.nextafter(0, 1), np.nextafter(1, 0))
-    kT = BOLTZMANN * require("temperature", temperature, *POSITIVE, "K")
+    occupancy = require("occupancy", occupancy, *OCCUPANCY)
+    kT = BOLTZMANN * require("temperature", temperature, *TEMPERATURE)
     size = _whole("size", size, 4, 1000)
     jumps = _whole("jumps", jumps, 16)
     landscapes = _whole("landscapes", landscapes, 8)

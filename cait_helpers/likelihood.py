@@ -15,19 +15,17 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.constants import e, k
 from scipy.special import xlogy
 
 from .cases import Case, element
+from .checks import Array
 from .emulator import TRACE, Emulator, emulate, trace
 from .families import Family
 from .landscape import Law
 from .npp import Charge, Duration, Glass, Run, SimulationError, Voltage, simulate
 from .resolution import Resolution, blur
 from .sims import Profile
-
-Array = NDArray[np.float64]
 
 _CELLS = 120
 _RTOL = 1e-4  # of the time steps: keeps their noise out of the differences

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.constants import e, epsilon_0, k
 
 from . import kernels
-from .checks import require
+from .checks import CHARGE, ION_DENSITY, PERMITTIVITY, TEMPERATURE, THICKNESS, require
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Glass:
     temperature: float
 
     def __post_init__(self) -> None:
-        require("thickness", self.thickness, 5e-8, 5e-3, "m")
-        require("ion_density", self.ion_density, 1e25, 1e30, "m^-3")
-        require("permittivity", self.permittivity, 1.0, 200.0)
-        require("temperature", self.temperature, 150.0, 1000.0, "K")
+        require("thickness", self.thickness, *THICKNESS)
+        require("ion_density", self.ion_density, *ION_DENSITY)
+        require("permittivity", self.permittivity, *PERMITTIVITY)
+        require("temperature", self.temperature, *TEMPERATURE)
 
     @property
     def thermal_voltage(self) -> float:
@@ -149,7 +149,7 @@ class Charge:
     value: float
 
     def __post_init__(self) -> None:
-        require("Charge", self.value, 1e-6, 1e6, "C/m^2")
+        require("Charge", self.value, *CHARGE)
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,10 @@ Anything else raises a ValueError.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.constants import e, k
 
-from .checks import LARGEST, POSITIVE, require, require_all
-
-Array = NDArray[np.float64]
+from .checks import LARGEST, POSITIVE, Array, require, require_all
 
 
 def _vector(name: str, values: ArrayLike, size: int | None = None, low: float = -LARGEST) -> Array:
@@ -264,6 +262,36 @@ def conductivity(L: ArrayLike) -> float:
     return float(e**2 * check_admissible(L).sum())
 
 
+def neutral_transport(
+    y: ArrayLike, D_1: ArrayLike, D_2: ArrayLike, coupling: ArrayLike = 0.0
+) -> tuple[Array, Array]:
+    """Transference number and interdiffusion coefficient of two ions that keep the glass neutral.
+
+    With the field eliminated, J_1 = t_1 J - D~ dn_1/dx. A diagonal L gives the Nernst-Planck
+    (Hartley) form D~ = D_1 D_2 / (D_1 y + D_2 (1 - y)): the minority ion's at either end.
+
+    Parameters
+    ----------
+    y : array_like, any shape
+        n_1/N (1), 0 to 1.
+    D_1, D_2 : array_like, same shape
+        D_i = kT L_ii / n_i (m^2/s).
+    coupling : array_like, same shape
+        L_12 / sqrt(L_11 L_22) (1), -1 to 1.
+
+    Returns
+    -------
+    t_1, D : ndarray
+        Share of the first ion in the current (1), and D~ (m^2/s).
+    """
+    y = require_all("y", y, 0.0, 1.0)
+    coupling = require_all("coupling", coupling, -1.0, 1.0)
+    first, second = y * D_1, (1 - y) * np.asarray(D_2)
+    cross = coupling * np.sqrt(first * second)
+    total = first + second + 2 * cross
+    return (first + cross) / total, (1 - coupling**2) * D_1 * D_2 / total
+
+
 def transference(L: ArrayLike) -> Array:
     """Share of each ion in the current of a uniform sample, t_i = sum_j L_ij / sum_ij L_ij.
 
@@ -277,19 +305,18 @@ def transference(L: ArrayLike) -> Array:
 def interdiffusivity(L: ArrayLike, n: ArrayLike, temperature: float) -> float:
     """Interdiffusion coefficient of two ions that keep the glass neutral.
 
-    With the field eliminated, J_1 = t_1 J - D dn_1/dx and D = kT N det(L) / (S n_1 n_2),
-    S = sum_ij L_ij, N = n_1 + n_2. A diagonal L gives the Nernst-Planck (Hartley) form
-    D_1 D_2 N / (D_1 n_1 + D_2 n_2).
-
-    In m^2/s. Parameters as in `diffusivities` with k = 2; a ValueError says if ``L`` does not
-    conduct.
+    D = kT N det(L) / (S n_1 n_2) with S = sum_ij L_ij and N = n_1 + n_2 (m^2/s), by
+    `neutral_transport`. Parameters as in `diffusivities` with k = 2; a ValueError says if ``L``
+    does not conduct.
     """
     L = _conducting(L)
     if L.shape != (2, 2):
         raise ValueError(f"L has shape {L.shape}; two ions are meant, (2, 2)")
     n = _densities(n, 2)
-    determinant = L[0, 0] * L[1, 1] - L[0, 1] * L[1, 0]
-    return float(_thermal_energy(temperature) * n.sum() * determinant / (L.sum() * n.prod()))
+    own = np.diag(L)
+    coupling = np.clip(L[0, 1] / np.sqrt(own.prod()), -1.0, 1.0) if own.all() else 0.0
+    D = _thermal_energy(temperature) * own / n
+    return float(neutral_transport(n[0] / n.sum(), *D, coupling)[1])
 
 
 def tracer_diffusivity(D_eff: ArrayLike) -> Array:
@@ -302,10 +329,32 @@ def tracer_diffusivity(D_eff: ArrayLike) -> Array:
     return require_all("D_eff", D_eff, 0.0, LARGEST, "m^2/s") / 2
 
 
+def charge_diffusivity(sigma: float, n: float, temperature: float) -> float:
+    """D_sigma = sigma kT / (n e^2) (m^2/s): the Nernst-Einstein relation.
+
+    Parameters
+    ----------
+    sigma : float
+        Conductivity (S/m), above zero.
+    n : float
+        Number density of the univalent ions that carry it (m^-3), above zero.
+    temperature : float
+        Temperature (K), above zero.
+    """
+    sigma = require("sigma", sigma, *POSITIVE, "S/m")
+    n = require("n", n, *POSITIVE, "m^-3")
+    return sigma * _thermal_energy(temperature) / (n * e**2)
+
+
+def charge_conductivity(D_sigma: float, n: float, temperature: float) -> float:
+    """sigma = n e^2 D_sigma / kT (S/m), the inverse of `charge_diffusivity`."""
+    return D_sigma / charge_diffusivity(1.0, n, temperature)
+
+
 def haven_ratio(D_tracer: float, D_sigma: float) -> float:
     """Haven ratio H_R = D* / D_sigma (1) from the tracer and the conductivity (m^2/s).
 
-    D_sigma = sigma kT / (n e^2) is the Nernst-Einstein coefficient of the conductivity sigma.
+    D_sigma is the `charge_diffusivity` of the measured conductivity.
     """
     D_tracer = require("D_tracer", D_tracer, 0.0, LARGEST, "m^2/s")
     return D_tracer / require("D_sigma", D_sigma, *POSITIVE, "m^2/s")

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import erfcx, ndtr
 
-from .checks import require
-
-Array = NDArray[np.float64]
+from .checks import Array, require
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,9 @@ from numpy.polynomial.legendre import legvander
 from numpy.typing import ArrayLike, NDArray
 from scipy.constants import e
 
-from .checks import require
+from .checks import CHARGE, ION_DENSITY, Array, require
 from .exports import Recording
 from .tables import SimsError
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -240,8 +238,8 @@ def normalise(
     transient = require("transient", transient, 0, crater_depth / 2, "m")
     rate_ratio = require("rate_ratio", rate_ratio, 0.1, 10)
     if charge is not None:
-        charge = require("charge", charge, 1e-6, 1e6, "C/m^2")
-        ion_density = require("ion_density", ion_density, 1e25, 1e30, "m^-3")
+        charge = require("charge", charge, *CHARGE)
+        ion_density = require("ion_density", ion_density, *ION_DENSITY)
     if not isinstance(background, Mapping):
         background = dict.fromkeys((native, foreign), 0.0 if background is None else background)
     if not set(background) <= set(ions):

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from .checks import Array
+
 Row = tuple[int, list[str]]  # line number and cells
 
 _MOST_BYTES = 32 * 2**20  # the exports of a long profile have some 5 MB

@@ -10,15 +10,12 @@ from dataclasses import dataclass, replace
 
 import emcee
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import chi2
 
-from .checks import require
+from .checks import Array, require
 from .fit import LandscapeFit, Progress, covariance, minimise, steps
 from .likelihood import Experiment, Likelihood, Prior, copied, jacobian, values_of, with_values
-
-Array = NDArray[np.float64]
 
 
 def _checked(fit: LandscapeFit, name: str) -> str:

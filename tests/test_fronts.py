@@ -14,9 +14,8 @@ from cait_helpers.fronts import (
     foreign_diffusivity_from_plateau,
     foreign_diffusivity_from_zones,
     front,
-    interdiffusivity,
     potentiostatic_depth,
-    transference,
+    transport,
 )
 from cait_helpers.landscape import (
     activated_diffusivity,
@@ -59,13 +58,13 @@ ratios = st.floats(-6.0, 2.0).map(lambda exponent: 10.0**exponent)
 def test_transference_and_interdiffusivity_have_their_limits():
     """t runs from 0 to 1; D~ is the minority ion's at either end; equal ions know no difference."""
     y = np.linspace(0, 1, 11)
-    np.testing.assert_allclose(transference(y, 3.0, 3.0), y, rtol=1e-14)
-    np.testing.assert_allclose(interdiffusivity(y, 3.0, 3.0), 3.0, rtol=1e-14)
-    np.testing.assert_allclose(transference([0.0, 1.0], PAPER, K), [0.0, 1.0])
-    np.testing.assert_allclose(interdiffusivity([0.0, 1.0], PAPER, K), [PAPER(0.0), K])
+    np.testing.assert_allclose(transport(y, 3.0, 3.0)[0], y, rtol=1e-14)
+    np.testing.assert_allclose(transport(y, 3.0, 3.0)[1], 3.0, rtol=1e-14)
+    np.testing.assert_allclose(transport([0.0, 1.0], PAPER, K)[0], [0.0, 1.0])
+    np.testing.assert_allclose(transport([0.0, 1.0], PAPER, K)[1], [PAPER(0.0), K])
     # t_native + t_foreign = 1, by exchange of the roles
-    other = transference(1 - y, K, PAPER)
-    np.testing.assert_allclose(transference(y, PAPER, K) + other, 1.0, rtol=1e-13)
+    other = transport(1 - y, K, PAPER)[0]
+    np.testing.assert_allclose(transport(y, PAPER, K)[0] + other, 1.0, rtol=1e-13)
 
 
 # --- plateau and speed ---
@@ -112,7 +111,7 @@ def test_the_plateau_is_the_tangent_and_no_other_fraction_is_better(native, m):
     """
     found = front(native, m)
     y = np.linspace(1e-3, 0.999, 2000)
-    chord = (1 - transference(y, native, m)) / (1 - y)
+    chord = (1 - transport(y, native, m)[0]) / (1 - y)
     assert found.speed >= chord.max() * (1 - 1e-12)
     p = found.plateau
     if 0 < p < 1e-9:
@@ -121,7 +120,7 @@ def test_the_plateau_is_the_tangent_and_no_other_fraction_is_better(native, m):
     elif found.kind == "shock":
         assert native(p) * (1 + native.log_slope(p)) / m == pytest.approx(1.0, rel=1e-8)
         assert found.ratio == pytest.approx(1 / (1 + native.log_slope(p)), rel=1e-8)
-        assert found.speed == pytest.approx((1 - transference(p, native, m)) / (1 - p), rel=1e-9)
+        assert found.speed == pytest.approx((1 - transport(p, native, m)[0]) / (1 - p), rel=1e-9)
         # the exact inverse of the plateau law
         assert foreign_diffusivity_from_plateau(native, p) == pytest.approx(m, rel=1e-8)
     elif found.kind == "wave":
@@ -175,7 +174,7 @@ def godunov(native, foreign, cells, at):
     h = width / cells
     y = np.ones(cells)
     table = np.unique(np.concatenate([np.geomspace(1e-9, 1e-3, 500), np.linspace(0, 1, 20001)]))
-    flux = transference(table, native, foreign)
+    flux = transport(table, native, foreign)[0]
     fastest = float(np.max(np.diff(flux) / np.diff(table)))
     steps = int(np.ceil(fastest / h / 0.95))
     for _ in range(steps):
@@ -235,11 +234,11 @@ def test_a_second_band_puts_a_shock_inside_the_fan():
     found = FRONTS["two bands"]
     (speed, behind, ahead), leading = found.shocks
     assert leading == (found.speed, found.plateau, 1.0)
-    t = transference(np.array([behind, ahead]), TWO_BANDS, 0.1)
+    t = transport(np.array([behind, ahead]), TWO_BANDS, 0.1)[0]
     assert speed == pytest.approx((t[1] - t[0]) / (ahead - behind), rel=1e-12)
     h = 1e-6
     for end in (behind, ahead):
-        slope = np.diff(transference(np.array([end - h, end + h]), TWO_BANDS, 0.1)) / (2 * h)
+        slope = np.diff(transport(np.array([end - h, end + h]), TWO_BANDS, 0.1)[0]) / (2 * h)
         # the ends are pinned to 2e-7, times t'' of up to some hundred
         assert slope[0] == pytest.approx(speed, rel=1e-4)
     assert ahead - behind > 0.03
@@ -336,9 +335,9 @@ def test_the_wave_obeys_the_balance_in_the_moving_frame(found):
     y = found.wave(x, flux)
     slope = 8 * (found.wave(x + h, flux) - found.wave(x - h, flux))
     slope = (slope - (found.wave(x + 2 * h, flux) - found.wave(x - 2 * h, flux))) / (12 * h)
-    t, t0 = (transference(v, found.D_native, found.D_foreign) for v in (y, found.plateau))
+    t, t0 = (transport(v, found.D_native, found.D_foreign)[0] for v in (y, found.plateau))
     expected = flux * (t - t0 - found.speed * (y - found.plateau))
-    expected = expected / interdiffusivity(y, found.D_native, found.D_foreign)
+    expected = expected / transport(y, found.D_native, found.D_foreign)[1]
     # 1e-5 of the steepest: what the spline's slope is good for
     np.testing.assert_allclose(slope, expected, atol=1e-5 * slope.max())
     assert found.wave(0.0, flux) == pytest.approx(0.5 * (1 + found.plateau), abs=1e-9)
@@ -438,9 +437,9 @@ def zones(native, m):
     """The three zones of an exact steady front with J/N = 1, as eqn (3) wants them."""
     found = front(native, m)
     middle = 0.5 * (1 + found.plateau)
-    gradient = transference(middle, native, m) - transference(found.plateau, native, m)
+    gradient = transport(middle, native, m)[0] - transport(found.plateau, native, m)[0]
     gradient = gradient - found.speed * (middle - found.plateau)
-    gradient = gradient / interdiffusivity(middle, native, m)
+    gradient = gradient / transport(middle, native, m)[1]
     D = [native(v) for v in (1.0, middle, found.plateau)]
     return foreign_diffusivity_from_zones(*D, 1.0, found.plateau, gradient, -1 / D[0]) / m
 
@@ -517,7 +516,7 @@ def test_densities_may_be_given_as_fractions():
         (lambda: front(PAPER, K).profile(1e-9, 0.0, 1e28), "charge_per_area = 0"),
         (lambda: front(PAPER, K).depth(1.0, 1.0), "ion_density = 1"),
         (lambda: front(PAPER, K).wave(0.0, 0.0), "flux_per_N = 0"),
-        (lambda: transference(1.5, 1.0, 1.0), "fraction = 1.5"),
+        (lambda: transport(1.5, 1.0, 1.0)[0], "fraction = 1.5"),
         (lambda: foreign_diffusivity_from_plateau(PAPER, 0.0), "plateau = 0"),
         (lambda: foreign_diffusivity_from_plateau(lambda y: 1 + 0 * y, 0.2), "plateau = 0.2: no"),
         (lambda: foreign_diffusivity_from_plateau(CUT, 0.03), "plateau = 0.03: no"),
@@ -550,7 +549,7 @@ def test_a_foreign_ion_with_a_landscape_of_its_own_is_a_mirror_problem():
     foreign = tabulated_diffusivity([0.0, 0.5, 1.0], [1e-4, 2e-4, 4e-4])
     found = front(PAPER, foreign)
     y = np.linspace(1e-3, 0.999, 4000)
-    chord = (1 - transference(y, PAPER, foreign)) / (1 - y)
+    chord = (1 - transport(y, PAPER, foreign)[0]) / (1 - y)
     assert found.kind == "shock"
     assert found.speed == pytest.approx(chord.max(), rel=1e-6)  # chord is flat at its maximum
     assert found.plateau == pytest.approx(y[np.argmax(chord)], abs=5e-4)

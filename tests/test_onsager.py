@@ -259,6 +259,11 @@ def test_coefficients_that_break_reciprocity_are_refused():
     """Four numbers, three unknowns: D_mig - D_chem is common to both ions."""
     with pytest.raises(ValueError, match="reciprocity"):
         onsager.from_diffusivities([2e-19, 1e-21], [1e-19, 1e-21], [1e28, 1e27], T)
+    # of the largest of the four, rounding of the last digits passes and a seventh digit does not
+    n, D_chem = [1e28, 1e27], [1e-19, 1e-20]
+    onsager.from_diffusivities([2e-19, 1.1e-19 * (1 + 1e-12)], D_chem, n, T)
+    with pytest.raises(ValueError, match="reciprocity"):
+        onsager.from_diffusivities([2e-19, 1.1e-19 * (1 + 1e-7)], D_chem, n, T)
 
 
 @pytest.mark.parametrize(
