@@ -116,7 +116,7 @@ PROBLEMS = {
 }
 
 #: Depth of the front (nm) and plateau in the limit h -> 0, to be met by our solver and by an
-#: independent code: IDA, uniform cells halved twice, Richardson's extrapolation (``limits.py``).
+#: independent code: IDA, cells halved twice, Richardson's extrapolation (``run.py --limits``).
 FRONTS = {"i": 113.1134, "ii": 94.3560, "iii": 104.8089}
 PLATEAUS = {"i": 0.161194, "ii": 0.066581, "iii": 0.066847}
 
@@ -181,7 +181,7 @@ def profile_of(run: cait.Run) -> Profile:
 def reference(name: str, cells: int = 2000) -> Profile:
     """The continuum limit: our solver on many cells that follow the front.
 
-    That it is the limit of the equations and not ours alone is shown by ``limits.py``.
+    That it is the limit of the equations and not ours alone is shown by ``run.py --limits``.
     """
     return profile_of(cait.simulate(**PROBLEMS[name].call, rtol=1e-5, mesh=cells))
 

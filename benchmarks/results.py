@@ -9,7 +9,7 @@ plateau, profile), ``in_class``, ``first_call`` (s, fresh process), ``peak_memor
 ``estimate`` and ``resolved``, for peers ``tighter`` (``errors`` and ``in_class`` with tolerances
 ten times tighter); or with ``failed``, the reason, in place of all of these.
 ``own`` holds our solver's other figures, each under the name of the function of ``run.py`` that
-measures it: ``ladder``, ``kernel_sum``, ``scaling``, ``ensemble``, ``double_cait``, ``cold_start``.
+measures it: ``ladder``, ``scaling``, ``ensemble``, ``double_cait``, ``cold_start``.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
     python benchmarks/run.py                     # everything
     python benchmarks/run.py --problems i        # one problem; --budget 100 for less patience
     python benchmarks/run.py --only ours         # our own solver alone, no peer needed
+    python benchmarks/run.py --rungs "SUNDIALS IDA" iii 0.3 0.25 0.2   # a peer on these cells
+    python benchmarks/run.py --limits            # the continuum limits, by IDA and by ours
 
 Writes ``results.json`` (see :mod:`results` for its layout), ``results.md`` and ``results.png``.
 """
@@ -34,7 +36,7 @@ OURS = ("ours", LOOSEST := "ours, loosest")
 LADDER = (1e-2, 5e-3, 3e-3, 2e-3, 1e-3, 3e-4, 1e-4)
 LOOSE = (1e-3, 1e-3, 1e-4)
 #: code -> problem -> (cell size in nm, options). The coarsest cells and loosest tolerances found by
-#: hand (``ladder.py``) that are in the class; the row of each says whether ten times tighter ones
+#: hand (``--rungs``) that are in the class; the row of each says whether ten times tighter ones
 #: are as well, so that none passes by errors that cancel. PyBaMM on (iii) takes half a minute; FiPy
 #: did not end in a minute on any; LSODA on (iii), with a dense Jacobian, not even on the cells of
 #: *today*, which are those of 1 nm.
@@ -329,22 +331,17 @@ def ensemble(runs: int = 400) -> dict:
             cait.gaussian_sed(fwhm), 1e-18, temperature=glass.temperature, occupancy=0.9
         )
         calls.append(call | {"ions": call["ions"] | {"Li": law}})
-    many = getattr(cait, "simulate_many", None)
     rates = {}
     for workers in (1, 2):
         medians = []
         for _ in range(3):
             with concurrent.futures.ThreadPoolExecutor(workers) as pool:
                 start = time.perf_counter()
-                if many is not None:
-                    list(many(calls, executor=pool))
-                else:
-                    list(pool.map(lambda c: cait.simulate(**c), calls))
+                cait.simulate_many(calls, executor=pool)
                 medians.append(runs / (time.perf_counter() - start))
         rates[str(workers)] = statistics.median(medians)
     return {
         "runs": runs,
-        "through": "simulate_many" if many is not None else "concurrent.futures threads",
         "runs_per_second": rates,
         "speed_up": rates["2"] / rates["1"],
     }
@@ -373,14 +370,6 @@ def double_cait() -> dict:
             "estimate": run.stats.estimated_error}  # fmt: skip
 
 
-def kernel_sum() -> dict:
-    """The runs of each problem against their kernels measured alone: counts times unit costs."""
-    import kernel_costs
-    from problems import PROBLEMS
-
-    return {name: kernel_costs.kernel_sum(name) for name in PROBLEMS}
-
-
 def ladder() -> dict:
     """What tolerance our solver needs for the class, on each problem."""
     from problems import PROBLEMS
@@ -401,6 +390,53 @@ def cold_start() -> dict:
     }
 
 
+def rungs(code: str, name: str, *sizes: str) -> None:
+    """Print errors and times of a peer on cells of these sizes, with its tolerances and tighter.
+
+    ``SETTINGS`` holds the coarsest cells that are in the class with both.
+    """
+    from problems import PROBLEMS, in_class, reference
+
+    _, options = SETTINGS[code][name]
+    for size in sizes:
+        SETTINGS[code][name] = float(size), options
+        for tighter in (1.0, 10.0):
+            solve, read, settings = prepare(code, name, "continuum", 600.0, tighter)
+            times, (answer, counts) = timed(solve, 1, 600.0)
+            errors = read(answer).errors(reference(name))
+            shown = "  ".join(f"{key} {value:.1e}" for key, value in errors.items())
+            verdict = "in" if in_class(errors, PROBLEMS[name]) else "out"
+            print(f"{settings}: {times['seconds']:.3g} s  {shown}  {verdict}", counts, flush=True)
+
+
+def limits() -> None:
+    """Print the continuum limits of the problems from two codes that share nothing but the physics.
+
+    Ours: many cells that follow the front. IDA: cells of one size, halved, with tight tolerances,
+    the central fluxes extrapolated by Richardson (second order). ``problems.FRONTS`` and
+    ``PLATEAUS`` hold the figures on which both agree.
+    """
+    import peers
+    from problems import FRONTS, PLATEAUS, PROBLEMS, reference, uniform_mesh
+
+    sizes = {"i": (0.125, 0.0625), "ii": (0.1, 0.05), "iii": (0.1, 0.05)}
+    for name, problem in PROBLEMS.items():
+        tight = (1e-5, 1e-5, 1e-6) if problem.voltage is None else (1e-6, 1e-4, 1e-4)
+        found = []
+        for size in sizes[name]:
+            mesh = uniform_mesh(problem, size, 1.01 * FRONTS[name], 1.2)
+            found.append(peers.ida(problem, mesh, *tight)()[0])
+        for what, stored in (("front", FRONTS), ("plateau", PLATEAUS)):
+            coarse, fine = (getattr(profile, what) for profile in found)
+            limit = fine + (fine - coarse) / 3
+            own = getattr(reference(name), what)
+            print(
+                f"({name}) {what:8} ours {own:.6g}  IDA {coarse:.6g} {fine:.6g} -> {limit:.6g}"
+                f"  difference {own / limit - 1:+.1e}  stored {stored[name]:.6g}",
+                flush=True,
+            )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--once", nargs=3, metavar=("CODE", "PROBLEM", "CLASS"))
@@ -408,11 +444,22 @@ def main() -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--budget", type=float, default=600.0, help="seconds a peer may take")
     parser.add_argument("--resume", action="store_true", help="keep what is stored, add the rest")
+    parser.add_argument("--rungs", nargs="+", metavar="CODE PROBLEM SIZE")
+    parser.add_argument("--limits", action="store_true")
     parser.add_argument("--out", type=Path, default=HERE)
     options = parser.parse_args()
     if options.once:
         print(json.dumps(once(*options.once, options.budget)))
-        return
+    elif options.rungs:
+        rungs(*options.rungs)
+    elif options.limits:
+        limits()
+    else:
+        measure_all(options)
+
+
+def measure_all(options: argparse.Namespace) -> None:
+    """Measure, print and store what the options ask for."""
     import numpy as np
     import results
 
@@ -425,7 +472,7 @@ def main() -> None:
         add_ratios(found["rows"])
         stored.write_text(json.dumps(found, indent=1, default=np.generic.item) + "\n")
 
-    for measure in (ladder, kernel_sum, scaling, ensemble, double_cait, cold_start):
+    for measure in (ladder, scaling, ensemble, double_cait, cold_start):
         if measure.__name__ not in found["own"] and options.only in ("", "ours"):
             found["own"][measure.__name__] = measure()
             print(measure.__name__, found["own"][measure.__name__], flush=True)

@@ -1026,31 +1026,3 @@ def advance(
         memory = learn_mesh(x, now.charge, passed, memory, surface, first_step, room)
         ds *= min(2.0, max(0.2, 0.8 * inverse_cube_root(error + 1e-12)))
     return TOO_MANY_STEPS, steps, rejected, attempts, lowest
-
-
-@jit
-def sample(x, y, at):
-    """Fractions ``(m, k)`` at the increasing places ``at`` from the cell means ``y``.
-
-    Straight in each cell, with its mean, and a slope that makes no new extremum.
-    """
-    n, k = y.shape
-    out = np.empty((at.size, k))
-    c = 0
-    for m in range(at.size):
-        while c < n - 1 and x[c + 1] <= at[m]:
-            c += 1
-        middle = 0.5 * (x[c] + x[c + 1])
-        for i in range(k):
-            slope = 0.0
-            if 0 < c < n - 1:
-                back, ahead = y[c, i] - y[c - 1, i], y[c + 1, i] - y[c, i]
-                if back * ahead > 0.0:
-                    mean = (back + ahead) / (0.5 * (x[c + 2] + x[c + 1] - x[c] - x[c - 1]))
-                    most = 2.0 * min(abs(back), abs(ahead)) / (x[c + 1] - x[c])
-                    slope = min(max(mean, -most), most)
-            else:
-                b = c if c == 0 else c - 1
-                slope = (y[b + 1, i] - y[b, i]) / (0.5 * (x[b + 2] - x[b]))
-            out[m, i] = y[c, i] + slope * (at[m] - middle)
-    return out

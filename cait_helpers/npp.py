@@ -10,7 +10,7 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 from scipy.constants import e, epsilon_0, k
 
-from . import kernels
+from . import kernels, reading
 from .checks import CHARGE, ION_DENSITY, PERMITTIVITY, TEMPERATURE, THICKNESS, require
 
 
@@ -135,11 +135,7 @@ def front_depth(x: ArrayLike, fraction: ArrayLike, level: float) -> float:
         Depth (m), at most ``x[-1]``; zero if the fraction is nowhere below ``level``.
     """
     x, fraction = np.asarray(x, dtype=float), np.asarray(fraction, dtype=float)
-    below = np.flatnonzero(fraction < level)
-    if below.size == 0:
-        return 0.0
-    here = slice(below[-1], below[-1] + 2)
-    return float(np.interp(level, fraction[here], x[here]))
+    return float(reading.deepest_below(x, fraction, level))
 
 
 @dataclass(frozen=True)
@@ -261,13 +257,7 @@ class Run:
         Where it is not well below a half behind that place (a high plateau), the fraction taken is
         three quarters, nine tenths, then 0.96. Zero without a front, as in a rarefaction.
         """
-        native = self.fraction[self.native]
-        for level in (0.5, 0.75, 0.9, 0.96):
-            depth = front_depth(self.x, native, level)
-            behind = np.interp(0.9 * depth, self.x, native)
-            if depth > 0 and behind < level - max(0.05, 0.2 * (1 - level)):
-                return depth
-        return 0.0
+        return float(reading.front_place(self.x, self.fraction[self.native]))
 
     @property
     def plateau(self) -> float:
@@ -283,7 +273,7 @@ class Run:
         """
         if ion not in self.fraction:
             raise ValueError(f"ion = {ion!r} is not among {', '.join(self.fraction)}")
-        return kernels.sample(self.nodes, self.fraction[ion][:, None], np.asarray(x, float))[:, 0]
+        return reading.sample(self.nodes, self.fraction[ion][:, None], np.asarray(x, float))[:, 0]
 
     @property
     def resolved(self) -> bool:

@@ -181,7 +181,7 @@ def test_the_potentiostatic_form_says_what_the_galvanostatic_one_does():
 
 @pytest.mark.parametrize("name", problems.PROBLEMS)
 def test_our_solver_gives_the_limits_of_the_problems(name):
-    """The stored limits are those on which IDA and our solver agree (``benchmarks/limits.py``)."""
+    """The stored limits are those on which IDA and our solver agree (``run.py --limits``)."""
     profile = problems.profile_of(cait.simulate(**problems.PROBLEMS[name].call))
     assert profile.front == pytest.approx(problems.FRONTS[name], rel=1e-3)
     assert profile.plateau == pytest.approx(problems.PLATEAUS[name], rel=5e-3)

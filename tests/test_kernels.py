@@ -411,25 +411,6 @@ def test_the_root_that_sets_the_step_is_the_power(v):
     assert kernels.inverse_cube_root(v) == pytest.approx(v ** (-1 / 3), rel=1e-15)
 
 
-@quietly
-@given(seed=seeds)
-def test_samples_keep_the_cell_means_and_make_no_extremum(seed):
-    """Straight in each cell: exact means, exact for straight profiles, within the neighbours."""
-    rng = np.random.default_rng(seed)
-    x = np.concatenate([[0.0], np.cumsum(rng.uniform(0.3, 2.0, 9))])
-    y = rng.uniform(0.0, 1.0, (9, 2))
-    y[:, 1] = 0.1 + 0.05 * (x[1:] + x[:-1])  # straight
-    inside = np.array([0.25, 0.75])
-    at = (x[:-1, None] + np.diff(x)[:, None] * inside).ravel()
-    found = kernels.sample(x, y, at)
-    np.testing.assert_allclose(found.reshape(9, 2, 2).mean(axis=1), y, rtol=0, atol=1e-14)
-    np.testing.assert_allclose(found[:, 1], 0.1 + 0.1 * at, rtol=1e-12)
-    for c in range(1, 8):
-        near = y[c - 1 : c + 2, 0]
-        edge = kernels.sample(x, y, np.array([x[c], x[c + 1] - 1e-12]))[:, 0]
-        assert np.all((edge >= near.min() - 1e-9) & (edge <= near.max() + 1e-9))
-
-
 # --- compiled and plain ---
 
 

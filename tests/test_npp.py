@@ -19,7 +19,6 @@ from cait_helpers.npp import (
     Run,
     SimulationError,
     Voltage,
-    front_depth,
     simulate,
 )
 
@@ -160,14 +159,6 @@ def test_a_record_is_read_and_integrated_as_straight_pieces(kind):
         assert record.integral(time) == pytest.approx(expected, rel=1e-14)
     assert kind(2.5).integral(4.0) == 10.0
     assert kind(2.5).at([0.0, 9.0]).tolist() == [2.5, 2.5]
-
-
-def test_the_depth_of_a_front_is_where_the_fraction_last_is_below_the_level():
-    """The deepest of two crossings, straight in between; none is zero, open at the end the end."""
-    x, y = [1.0, 2.0, 3.0, 4.0, 5.0], [0.2, 0.9, 0.1, 0.6, 1.0]
-    assert front_depth(x, y, 0.5) == pytest.approx(3.8)
-    assert front_depth(x, y, 0.05) == 0.0
-    assert front_depth(x[:3], y[:3], 0.5) == 3.0
 
 
 @lru_cache
