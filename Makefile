@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PEERS  := .venv-bench
 
-.PHONY: book test lab bench notebooks pdf zip lock clean
+.PHONY: book test lab app bench notebooks pdf zip lock clean
 
 book: $(READY)  ## execute every chapter and build the pages
 	@rm -rf _build/html _build/.doctrees
@@ -26,6 +26,13 @@ zip: book  ## the pages as _build/book.zip, which opens from any disk
 
 lab: $(READY)  ## read and change the chapters live
 	$(BIN)/jupyter lab
+
+app: $(READY)  ## the form for your own profiles, as a page of this machine's browser
+	JUPYTER_PATH=book $(BIN)/voila book/workbench.ipynb $(APP)
+
+# On this machine only, with a token. The extension of JupyterLab for MyST is not for this page.
+APP := --template=cait --token --Voila.ip=127.0.0.1 \
+  --VoilaConfiguration.extension_denylist="['jupyterlab-myst']"
 
 bench: $(PEERS)/.ready  ## timings side by side with other codes, in an environment of their own
 	$(PEERS)/bin/python benchmarks/run.py $(BENCH)

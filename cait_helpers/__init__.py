@@ -18,6 +18,7 @@ _MODULE_OF = {
         "ensemble": "simulate_many",
         "exports": "read_sims",
         "figures": "style",
+        "form": "workbench",
         "fronts": "front",
         "fit": "fit_landscape",
         "landscape": "activated_diffusivity fermi_level gaussian_sed sed_from_diffusivity "

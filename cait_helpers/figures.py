@@ -13,10 +13,12 @@ from scipy.constants import e as E_CHARGE
 
 from .cases import Case, element
 from .landscape import fermi_level, sed_from_diffusivity
+from .sims import dead_time_correct, steady_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from .exports import Recording
     from .fit import LandscapeFit
     from .npp import Run
     from .sims import Profile
@@ -266,4 +268,46 @@ def corner_figure(posterior: Posterior, names: Sequence[str] | None = None) -> F
             label = "FWHM / meV" if name == "fwhm" else name.replace("log10_", "log10 ")
             if shown:
                 getattr(ax, f"set_{place}label")(label, fontsize="x-small")
+    return figure
+
+
+def steps_figure(case: Case, profile: Profile) -> Figure:
+    """The steps from counts to fractions, each before (grey) and after (colour)."""
+    ions = case.native, case.foreign, case.matrix
+    time, raw, _ = case.recording().cycles(*ions)
+    corrected = case.pulses is not None
+    arrived = {ion: dead_time_correct(c, case.pulses) if corrected else c for ion, c in raw.items()}
+    level = profile.background.get(case.matrix, 0.0)
+    reference, _ = steady_reference(arrived[case.matrix] - level, profile.used)
+    figure, axes = plt.subplots(2, 2, figsize=(6.4, 5.0), layout="constrained")
+    counts, matrix, depth, fractions = axes.flat
+    for ion in ions:
+        if corrected:
+            counts.semilogy(time[:-1], np.maximum(raw[ion], 0.5), color="0.7")
+        counts.semilogy(time[:-1], np.maximum(arrived[ion], 0.5), label=ion, **ion_style(ion))
+    counts.set(title="dead time" if corrected else "counts", ylabel="counts")
+    counts.legend(fontsize="small")
+    matrix.plot(time[:-1], arrived[case.matrix], color="0.7")
+    matrix.plot(time[:-1], reference, "k-")
+    matrix.set(title=f"{case.matrix}, the reference", ylabel="counts", ylim=(0, None))
+    depth.plot(time, profile.edges * 1e9, "k-")
+    depth.set(title="depth", ylabel="depth / nm")
+    for ax in (counts, matrix, depth):
+        ax.set(xlabel="time / s")
+    plot_profile(fractions, profile, float(profile.edges[-1]))
+    fractions.set(title="fractions")
+    fractions.legend(fontsize="small")
+    return figure
+
+
+def channels_figure(recording: Recording, chosen: Sequence[str] = ()) -> Figure:
+    """The signals of an export against its axis; the ``chosen`` channels in colour."""
+    figure, ax = plt.subplots(figsize=(6.4, 2.9), layout="constrained")
+    for ion in sorted(recording.channels, key=lambda ion: ion in chosen):
+        style = ion_style(ion) | {"lw": 1.5} if ion in chosen else {"color": "0.75", "lw": 0.8}
+        signal = np.where(recording.intensity[ion] > 0, recording.intensity[ion], np.nan)
+        ax.semilogy(recording.time[ion], signal, label=ion if ion in chosen else None, **style)
+    ax.set(xlabel="time / s", ylabel=f"signal / {recording.unit}")
+    if any(chosen):
+        ax.legend(fontsize="small")
     return figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,14 +15,22 @@ from matplotlib import pyplot as plt
 from .cases import element
 from .figures import landscape_figure
 from .fit import LandscapeFit
+from .report_page import report_page
 from .uncertainty import Posterior, correlation
 
 _PACKAGES = ("numpy", "scipy", "numba", "emcee", "matplotlib")
 
 
-def save_report(fit: LandscapeFit, folder: str | Path, posterior: Posterior | None = None) -> Path:
+def save_report(
+    fit: LandscapeFit,
+    folder: str | Path,
+    posterior: Posterior | None = None,
+    budget: object | None = None,
+    assumptions: Sequence[str] = (),
+) -> Path:
     """Write a fit into a new or empty folder, as JSON, CSV and PNG that others can read.
 
+    ``report.html`` is the whole report in one file, with all others in it as a zip archive;
     ``fit.json`` holds parameters with intervals and correlations, the checks, and the versions;
     ``profile_<n>.csv`` depth, counts, expected counts, fractions and their errors of each case;
     ``diffusivity.csv`` D of the native ion; ``landscape.png`` the figure; ``posterior.csv`` the
@@ -32,6 +41,10 @@ def save_report(fit: LandscapeFit, folder: str | Path, posterior: Posterior | No
     fit : LandscapeFit
     folder : path
     posterior : Posterior, optional
+    budget : optional
+        Of `error_budget`, for the page.
+    assumptions : sequence of str
+        What was assumed for the user, for the page: a line each.
 
     Returns
     -------
@@ -113,6 +126,13 @@ def save_report(fit: LandscapeFit, folder: str | Path, posterior: Posterior | No
     figure = landscape_figure(fit)
     figure.savefig(folder / "landscape.png", dpi=150)
     plt.close(figure)
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    page = report_page(fit, files, record["versions"], assumptions, budget)
+    (folder / "report.html").write_text(page, encoding="utf-8")
     return folder
 
 

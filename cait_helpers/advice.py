@@ -1,0 +1,314 @@
+"""What the data say to the entries of a run: channels, proposals, and words for what fails.
+
+`evaluate` writes the case file of the entries, reads it, normalises the profile, proposes what was
+left empty, and says in a `Note` what is wrong, beside the entry that can mend it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import least_squares
+from scipy.special import ndtr
+
+from .cases import Case, CaseError, element, read_case
+from .entries import IONS, QUANTITIES, Note, Table, case_text, from_si, read_entries
+from .exports import Recording
+from .npp import Voltage
+from .sims import Check, Profile
+
+# --- what is guessed from the data ----------------------------------------------------------
+
+_MOBILE = ("H", "Li", "Na", "K", "Rb", "Cs", "Ag", "Cu", "Tl")
+
+
+def guess_channels(recording: Recording) -> dict[str, str]:
+    """Native, foreign and matrix channel as the shape of their signals suggests, if it does.
+
+    The matrix is the steadiest channel of one element that does not move in glass; against it the
+    native ion is the mobile one that rises most with depth, the foreign ion the one that falls.
+    """
+    shallow, deep = {}, {}
+    for ion in recording.channels:
+        signal = np.nan_to_num(recording.intensity[ion], posinf=0.0)
+        quarter = max(signal.size // 4, 1)
+        shallow[ion] = float(signal[quarter // 2 : quarter // 2 + quarter].mean())
+        deep[ion] = float(signal[-quarter:].mean())
+    named = {ion: element(ion) for ion in recording.channels}
+    steady = {
+        ion: abs(np.log(deep[ion] / shallow[ion])) + 3 / np.sqrt(min(deep[ion], shallow[ion]))
+        for ion, name in named.items()
+        if name not in _MOBILE and re.fullmatch("[A-Z][a-z]?", name)
+        and min(deep[ion], shallow[ion]) > 0
+    }  # fmt: skip
+    found = {}
+    if steady:
+        found["ions.matrix"] = matrix = min(steady, key=steady.get)
+        shallow = {ion: value / shallow[matrix] for ion, value in shallow.items()}
+        deep = {ion: value / deep[matrix] for ion, value in deep.items()}
+    rise = {ion: deep[ion] - shallow[ion] for ion, name in named.items() if name in _MOBILE}
+    if rise and max(rise.values()) > 0:
+        found["ions.native"] = native = max(rise, key=rise.get)
+        others = {ion: r for ion, r in rise.items() if named[ion] != named[native]}
+        if others and min(others.values()) < 0:
+            found["ions.foreign"] = min(others, key=others.get)
+    return found
+
+
+def front_slope(profile: Profile) -> float:
+    """Standard deviation (m) of the step that the native ion makes at the front, slices taken off.
+
+    The front itself is thinner than a nanometre, so that this is the resolution of the
+    instrument with whatever else smears a flat front. nan if there is no front.
+    """
+    depth, y = profile.depth, profile.fraction[profile.native]
+    below = np.flatnonzero((y < 0.5) & profile.used)
+    if below.size < 5 or below[-1] > y.size - 5:
+        return float("nan")
+    slice_width = float(np.median(np.diff(profile.edges)))
+    middle, width = depth[below[-1]], 2 * slice_width
+    for _ in range(4):  # the window follows the width that is found in it
+        here = np.abs(depth - middle) < 5 * max(width, slice_width)
+        x, seen = depth[here], y[here]
+
+        def miss(p, x=x, seen=seen):
+            return p[0] + (p[1] - p[0]) * ndtr((x - p[2]) / p[3]) - seen
+
+        start = [seen.min(), seen.max(), middle, width]
+        found = least_squares(miss, start, x_scale=[0.1, 0.1, width, width])
+        middle, width = float(found.x[2]), abs(float(found.x[3]))
+    return float(np.sqrt(max(width**2 - slice_width**2 / 12, (slice_width / 10) ** 2)))
+
+
+# --- from the entries to a profile, or to words ---------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What the entries of one run come to.
+
+    Attributes
+    ----------
+    notes : tuple of Note
+    proposed : dict of str to str
+        Texts, in the default unit, of the entries that were left empty and are proposed.
+    case : Case or None
+        As its file tells it; None if an entry is missing or wrong.
+    profile : Profile or None
+    """
+
+    notes: tuple[Note, ...]
+    proposed: dict[str, str] = field(default_factory=dict)
+    case: Case | None = None
+    profile: Profile | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the run can be fitted."""
+        return self.profile is not None and all(
+            note.kind not in ("missing", "wrong") for note in self.notes
+        )
+
+
+def evaluate(
+    path: Path,
+    text: Mapping[str, str],
+    unit: Mapping[str, str],
+    kept: Mapping[str, object] | None = None,
+) -> Evaluation:
+    """Write the case file of the entries to ``path``, read it, and normalise its profile.
+
+    The files that it names lie beside it. ``kept`` are keys of a case file without an entry.
+    """
+    table, notes = read_entries(text, unit)
+    table |= kept or {}
+    if any(note.kind in ("missing", "wrong") for note in notes):
+        return Evaluation(tuple(notes))
+    title = f"{table['ions.foreign']} for {table['ions.native']}"
+    table = {"title": title} | table
+
+    def read() -> tuple[Case, Profile]:
+        path.write_text(case_text(table), encoding="utf-8")
+        case = read_case(path)
+        return case, case.profile()
+
+    proposals = {}
+    try:
+        case, profile = read()
+        if all(check.passed for check in profile.checks if check.name == "ions not swapped"):
+            proposals = propose(table, case, profile)
+        for key, (value, words) in proposals.items():
+            notes.append(Note(key, "assumed", words))
+            if key in _WRITTEN:
+                table[key] = value
+        if _WRITTEN & proposals.keys():
+            case, profile = read()
+    except ValueError as error:  # of the case, of its files, of the normalisation
+        notes.append(_placed(error, path))
+        return Evaluation(tuple(notes))
+    failed = [check for check in profile.checks if not check.passed]
+    swapped = [check for check in failed if check.name == "ions not swapped"]
+    for check in swapped or failed:  # what follows from a swap is no news
+        notes += check_notes(check, case)
+    texts = {key: from_si(value, QUANTITIES[key])[0] for key, (value, _) in proposals.items()}
+    return Evaluation(tuple(notes), texts, case, profile)
+
+
+_WRITTEN = {
+    "sims.resolution",
+    "sims.transient",
+    "sims.background",
+}  # proposals that the case file has to state
+
+
+def _rounded(value: float, digits: int = 3) -> float:
+    return float(f"{value:.{digits}g}")
+
+
+def propose(table: Table, case: Case, profile: Profile) -> dict[str, tuple[float, str]]:
+    """Values (SI) of entries that were left empty, and where each comes from, in words."""
+    found = {}
+    if "run.duration" not in table and "run.charge" not in table and case.current_path:
+        end = float(case.current()[0][-1])
+        found["run.duration"] = end, f"{end / 3600:.4g} h, the end of the recorded current."
+    if "glass.conductivity" not in table and case.current_path and isinstance(case.drive, Voltage):
+        value = first_conductivity(case)
+        found["glass.conductivity"] = (
+            _rounded(value),
+            f"{value:.3g} S/m, from the first current.",
+        )
+    sigma = front_slope(profile)
+    if "sims.resolution" not in table and 1e-10 < sigma < 1e-7:
+        value = _rounded(sigma, 2)
+        found["sims.resolution"] = (
+            value,
+            f"{value * 1e9:g} nm, standard deviation: read off the slope of the front.",
+        )
+    if "sims.transient" not in table:
+        width = found.get("sims.resolution", (table.get("sims.resolution", 0.0),))[0]
+        width = width if isinstance(width, float) else width["sigma"]
+        value = _rounded(max(4 * width, 2e-9), 2)
+        found["sims.transient"] = (
+            value,
+            f"{value * 1e9:g} nm, four times the depth resolution: look at the figure.",
+        )
+    if "sims.background" not in table:
+        front = profile.depth[-1] - profile.depth < 0.3 * profile.depth[-1]
+        value = _rounded(float(profile.counts[case.foreign][front].mean()), 2)
+        found["sims.background"] = (
+            value,
+            f"{value:g} counts per cycle: the foreign ion in the deepest cycles.",
+        )
+    return found
+
+
+def first_conductivity(case: Case) -> float:
+    """Conductivity (S/m) of untouched glass as the first readings of the current tell it."""
+    _, density = case.current()
+    voltage = float(np.max(case.drive.value))
+    return float(np.mean(density[:3])) * case.glass.thickness / voltage
+
+
+def _placed(error: ValueError, path: Path) -> Note:
+    """The words of an error beside the entry that they speak of."""
+    words = str(error).removeprefix(f"{path}: ").replace(f"{path.parent}/", "")
+    keys = [key for key in (*QUANTITIES, *IONS) if key in words]
+    if not keys:
+        plain = {key.rpartition(".")[2]: key for key in QUANTITIES}
+        keys = [key for name, key in plain.items() if re.search(rf"\b{name}\b", words)]
+    about_current = isinstance(error, CaseError) and "current" in words
+    key = keys[0] if keys else "current" if about_current else "profile"
+    for one, label in (IONS | {q.key: q.label for q in QUANTITIES.values()}).items():
+        words = words.replace(one, label)
+    return Note(key, "wrong", words)
+
+
+def check_notes(check: Check, case: Case) -> list[Note]:
+    """What a failed check of a profile says, in words, beside the entries that can mend it."""
+    keys, words = _CHECKS.get(check.name, (("profile",), ""))
+    if callable(words):
+        words = words(check, case)
+    text = words or f"{check.message}: {check.value:.3g}, allowed {check.low:.3g} to"
+    text += "" if words else f" {check.high:.3g}."
+    return [Note(key, "wrong", text) for key in keys]
+
+
+def _swapped(check: Check, case: Case) -> str:
+    return (
+        f"{case.native} is strong at the surface and {case.foreign} deep in the glass. The native"
+        " ion is the one that fills the untouched glass: the two are swapped."
+    )
+
+
+def _unbalanced(check: Check, case: Case) -> str:
+    r, crater = check.value, case.crater_depth * 1e9
+    text = f"The profile holds {r:.3g} times the charge that has passed. "
+    for factor, cause in (
+        (100, "mm² entered for cm²"), (1000, "nm entered for µm, or µA for nA"),
+    ):  # fmt: skip
+        if any(0.8 < r * f < 1.25 for f in (factor, 1 / factor)):
+            return text + f"A factor of {factor}: {cause}?"
+    return text + (
+        f"A crater of {crater / r:.3g} nm, an exposed area of {case.area * 1e6 * r:.3g} mm² or"
+        f" {case.glass.ion_density / r:.3g} mobile ions per m³ would agree. If the crater was"
+        " measured after more sputtering than the export shows, the export is cropped."
+    )
+
+
+_CHECKS = {
+    "ions not swapped": (("ions.native", "ions.foreign"), _swapped),
+    "charge balance": (("sims.crater_depth", "glass.area"), _unbalanced),
+    "dead time corrected": (
+        ("sims.pulses",),
+        "The export holds raw counts of a time-of-flight instrument. Enter the primary pulses"
+        " per cycle (shots times raster points): without the dead time the width is off.",
+    ),
+    "counts not saturated": (
+        ("sims.pulses",),
+        lambda check, case: (
+            f"A cycle counts {check.value:.0%} of its pulses: the detector is saturated, or the"
+            " pulses are too few."
+            if case.pulses
+            else f"The counts scatter {check.value:.3g} times as much as a Poisson process."
+        ),
+    ),
+    "front inside the profile": (
+        ("profile",),
+        lambda check, case: (
+            f"The native ion falls below half at {check.value:.0%} of the depth. The profile has"
+            " to begin in replaced glass and to end in untouched glass: is the export cropped?"
+        ),
+    ),
+    "bulk level reached": (
+        ("profile", "ions.native"),
+        lambda check, case: (
+            f"{case.native} still changes by {check.value:.1%} behind the front: there is no level"
+            " of untouched glass to divide by. Is the export cropped, or is this another channel?"
+        ),
+    ),
+    "mass balance": (
+        ("sims.background", "ions.foreign"),
+        lambda check, case: (
+            f"Native and foreign ions do not add up to one: {1 + check.value:.3g} in one eighth"
+            " of the profile. A background, or a channel of another species?"
+        ),
+    ),
+    "matrix flat": (
+        ("ions.matrix",),
+        lambda check, case: (
+            f"{case.matrix} jumps by {check.value:.1%} where the glass is replaced: as a"
+            " reference it would bend the profile. Is there a steadier channel?"
+        ),
+    ),
+    "beam steady": (
+        ("ions.matrix",),
+        lambda check, case: (
+            f"{case.matrix} changes by a factor of {check.value:.3g} over the profile: an"
+            " unsteady beam, or not a matrix channel."
+        ),
+    ),
+}
