@@ -18,7 +18,7 @@ import numpy as np
 from scipy.constants import e, k
 
 import cait_helpers as cait
-from cait_helpers.npp import _difference
+from cait_helpers.npp import difference
 
 N = 1.38e28  # m^-3
 STRONGEST = 3e9  # V/m; thin films of glass break down near 1e9
@@ -154,7 +154,7 @@ def study(problems, rtol: float) -> dict:
         if fine is None:
             found["unjudged"].append(f"{number}: the finer mesh: {stuck}")
             continue
-        true = _difference(run, fine)
+        true = difference(run, fine)
         if max(true.values()) > rtol:
             found["wrong"].append(f"{number}: {true} from the finer mesh, {run.stats.cells} cells")
         ratios.append(max(true.values()) / max(run.stats.estimated_error.values()))

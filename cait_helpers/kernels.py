@@ -46,14 +46,14 @@ DAMPED = 0.7  # of a cell at most may vanish in one step
 
 DONE, TOO_MANY_STEPS, STEP_TOO_SMALL = 0, 1, 2
 
-Setting = namedtuple("Setting", "lam2 table beam potentiostatic clock_floor")
+Setting = namedtuple("Setting", "lam2 table edges half_hops beam potentiostatic clock_floor")
 Setting.__doc__ = """What stays the same during a run.
 
-``table`` holds the diffusion coefficients (see ``coefficient``), ``beam`` is the number of the ion
-that the beam delivers. Under a voltage ``clock_floor`` keeps the clock going where the current may
-vanish: ds = (current + clock_floor) dt.
+``table`` and ``edges`` hold the diffusion coefficients (see ``coefficient``), ``half_hops`` half of
+each ion's hop length (nm; zero for a drift in proportion to the field), ``beam`` is the number of
+the ion that the beam delivers. Under a voltage ``clock_floor`` keeps the clock going where the
+current may vanish: ds = (current + clock_floor) dt.
 """
-
 
 Now = namedtuple("Now", "t charge dt_ds dq_ds bend ds_before value integral")
 Now.__doc__ = """Where a run stands: time, charge, pace of both; value and integral of the record.
@@ -89,39 +89,63 @@ def make_room(x, k):
 
 
 @jit
-def coefficient(y, ion, table):
-    """D of one ion at the fraction ``y``.
+def coefficient(y, ion, p):
+    """D of one ion at the fraction ``y``, and dD/dy.
 
-    ``table[ion, m]`` holds the cubic of D between p = sqrt(y) = m/M and (m + 1)/M, as powers of
-    p M - m; of a constant, D and a nan in the first row. Beyond y = 1, where only an excess charge
-    leads, and not far, D is straight in p.
+    ``table[ion, m]`` holds the cubic of D between r = m/M and (m + 1)/M, as powers of r M - m; of a
+    constant, D and a nan in the first row. r is the square root of y. A law with an edge has half
+    of the pieces above it, where r^2 is the share of the way from the edge to 1, then half below.
+    Beyond y = 1, where only an excess charge leads, and not far, D is straight in r.
     """
+    table, edge = p.table, p.edges[ion]
     if table[ion, 0, 1] != table[ion, 0, 1]:
-        return table[ion, 0, 0]
-    last = table.shape[1]
-    p = math.sqrt(max(y, 0.0)) * last
-    m = min(int(p), last - 1)
-    t = min(p - m, 1.0)
-    value = table[ion, m, 0] + t * (
-        table[ion, m, 1] + t * (table[ion, m, 2] + t * table[ion, m, 3])
-    )
-    if p > last:
-        end = table[ion, m, 1] + 2.0 * table[ion, m, 2] + 3.0 * table[ion, m, 3]
-        value += end * (min(p, 1.02 * last) - last)
-    return value
+        return table[ion, 0, 0], 0.0
+    last, first = table.shape[1], 0
+    per_range = 1.0 / (1.0 - edge)
+    if edge > 0.0:
+        last //= 2
+        if y < edge:
+            first, per_range, edge = last, 1.0 / edge, 0.0
+    root = math.sqrt(max(y - edge, 0.0) * per_range)
+    r = root * last
+    m = min(int(r), last - 1)
+    t = min(r - m, 1.0)
+    m += first
+    c1, c2, c3 = table[ion, m, 1], table[ion, m, 2], table[ion, m, 3]
+    value = table[ion, m, 0] + t * (c1 + t * (c2 + t * c3))
+    slope = c1 + t * (2.0 * c2 + 3.0 * t * c3)
+    if r > last:
+        value += slope * (min(r, 1.02 * last) - last)
+    if root < 1e-6:
+        return value, 0.0
+    return value, 0.5 * slope * last / root * per_range
 
 
 @jit
-def coefficient_slope(y, ion, table):
-    """dD/dy of one ion: the derivative of ``coefficient``."""
-    if table[ion, 0, 1] != table[ion, 0, 1] or y <= 1e-12:
-        return 0.0
-    last = table.shape[1]
-    root = math.sqrt(y)
-    m = min(int(root * last), last - 1)
-    t = min(root * last - m, 1.0)
-    change = table[ion, m, 1] + t * (2.0 * table[ion, m, 2] + 3.0 * t * table[ion, m, 3])
-    return 0.5 * change * last / root
+def drift(f, half_hop):
+    """sinh(a f)/a and its slope cosh(a f), for half a hop length a; in plain arithmetic.
+
+    A field lowers the barrier of a hop ahead, and raises that of one back, by its work over half
+    a hop: as good as ``f`` for small fields.
+    """
+    if half_hop == 0.0:
+        return f, 1.0
+    u, doublings = half_hop * f, 0
+    while abs(u) > 0.5 and doublings < 12:
+        u, doublings = 0.5 * u, doublings + 1
+    v = u * u
+    sine = u * (1.0 + v / 6.0 * (1.0 + v / 20.0 * (1.0 + v / 42.0 * (1.0 + v / 72.0
+        * (1.0 + v / 110.0 * (1.0 + v / 156.0))))))  # fmt: skip
+    cosine = math.sqrt(1.0 + sine * sine)
+    for _ in range(doublings):
+        sine, cosine = 2.0 * sine * cosine, 1.0 + 2.0 * sine * sine
+    return sine / half_hop, cosine
+
+
+@jit
+def drift_excess(f, half_hop):
+    """The drift over that in proportion to the field: one and more."""
+    return 1.0 if half_hop == 0.0 or f == 0.0 else drift(f, half_hop)[0] / f
 
 
 @jit
@@ -172,7 +196,7 @@ def voltage(width, state):
 
 
 @jit
-def drop_error(x, width, state, y, D, dD_dy, errors):
+def drop_error(p, x, width, state, y, D, dD_dy, errors):
     """What the ``errors`` of the amounts do to the potential difference at one current.
 
     Few native ions left behind carry much of the current: errors of the amounts that are small
@@ -182,13 +206,16 @@ def drop_error(x, width, state, y, D, dD_dy, errors):
     native = k - 1
     total = 0.0
     for c in range(n - 1):
-        conductance, change = 0.0, 0.0
-        mobile_n = D[c, native] + dD_dy[c, native] * y[c, native]
+        conductance, change, f = 0.0, 0.0, state[c, native]
+        pull = drift(f, p.half_hops[native])[0]
+        mobile_n = (D[c, native] + dD_dy[c, native] * y[c, native]) * pull
         for i in range(k):
-            conductance += D[c, i] * max(y[c, i], 0.0)
+            pull, gain = drift(f, p.half_hops[i])
+            conductance += D[c, i] * max(y[c, i], 0.0) * gain
             if i < native:  # each takes the place of a native ion
-                change += (D[c, i] + dD_dy[c, i] * y[c, i] - mobile_n) * errors[c, i]
-        total -= width[c] * state[c, native] * change / (conductance * (x[c + 1] - x[c]))
+                mobile = (D[c, i] + dD_dy[c, i] * y[c, i]) * pull
+                change += (mobile - mobile_n) * errors[c, i]
+        total -= width[c] * change / (conductance * (x[c + 1] - x[c]))
     return total
 
 
@@ -221,7 +248,8 @@ def rhs(p, x, w, state, drive, width, motion, numerical_D, y, per_time, out):
         for i in range(k):
             face = wa * y[c, i] + (1.0 - wa) * y[c + 1, i]
             change = 2.0 * per_2dx * (y[c + 1, i] - y[c, i])
-            flux = coefficient(face, i, p.table) * (face * f - change)
+            D, _ = coefficient(face, i, p)
+            flux = D * (face * drift(f, p.half_hops[i])[0] - change)
             total += flux
             shift = w[c + 1] * face
             rest -= shift
@@ -237,8 +265,8 @@ def rhs(p, x, w, state, drive, width, motion, numerical_D, y, per_time, out):
         swept += width[c] * rest
         ha = hb
     # Native ions leave through the back, where their density is N.
-    f = state[n - 1, native]
-    total = coefficient(1.0, native, p.table) * (f - (1.0 - y[n - 1, native]) / (0.5 * ha))
+    f, _ = drift(state[n - 1, native], p.half_hops[native])
+    total = coefficient(1.0, native, p)[0] * (f - (1.0 - y[n - 1, native]) / (0.5 * ha))
     per_time[n - 1, native] = total
     out[n - 1, native] = 0.0
     dt_ds, charging, clock_floor = 1.0, drive, 0.0
@@ -261,35 +289,49 @@ def rhs(p, x, w, state, drive, width, motion, numerical_D, y, per_time, out):
 def rest_field(p, x, state, drive):
     """Set the fields of the start: electroneutral glass with one current everywhere.
 
-    ``drive`` is the current or the voltage. The sheet charge is attached as ions of the beam.
-    The total current at each face is a linear function of the field: known by two values.
+    ``drive`` is the current or the voltage. The sheet charge is attached as ions of the beam. By
+    Newton's method, face by face; the first step is all where drift is proportional to the field.
     """
     n, k = state.shape
-    galvanostatic = Setting(p.lam2, p.table, p.beam, False, 0.0)
+    plain = Setting(p.lam2, p.table, p.edges, p.half_hops, p.beam, False, 0.0)
     room = make_room(x, k)
     weigh(x, room.w, state, room.width)
-    for field in range(2):
+    field, current, slope = np.zeros(n), np.empty(n), np.empty(n)
+    for again in range(30):
+        step = 1.0 if again == 0 else 1e-4
+        for trial in range(2):
+            for c in range(n):
+                state[c, k - 1] = field[c] + trial * step * (1.0 + abs(field[c]))
+            sheet = p.lam2 * state[0, k - 1]
+            state[0, p.beam] += sheet
+            rhs(
+                plain, x, room.w, state, 0.0, room.width, 0.0, room.numerical_D, room.y,
+                room.per_time, room.rate,
+            )  # fmt: skip
+            state[0, p.beam] -= sheet
+            for c in range(n):
+                found = -p.lam2 * room.per_time[c, k - 1]
+                if trial == 0:
+                    current[c] = found
+                else:
+                    slope[c] = (found - current[c]) / (step * (1.0 + abs(field[c])))
+        wanted = drive
+        if p.potentiostatic:
+            resistance = 0.0
+            for c in range(n):
+                wanted += room.width[c] * (current[c] / slope[c] - field[c])
+                resistance += room.width[c] / slope[c]
+            wanted /= resistance
+        change = 0.0
         for c in range(n):
-            state[c, k - 1] = field
-        state[0, p.beam] += p.lam2 * field
-        rates = room.rate if field == 0 else room.rate_s
-        rhs(
-            galvanostatic, x, room.w, state, 0.0, room.width, 0.0, room.numerical_D, room.y,
-            room.per_time, rates,
-        )  # fmt: skip
-    state[0, p.beam] -= p.lam2
-    current, resistance = drive, 0.0
+            step = (wanted - current[c]) / slope[c]
+            field[c] += step
+            change = max(change, abs(step) / (1e-9 + abs(field[c])))
+        if change < 1e-9 or np.max(p.half_hops) == 0.0:
+            break
     for c in range(n):
-        room.rate_s[c, k - 1] -= room.rate[c, k - 1]
-        r = room.width[c] / room.rate_s[c, k - 1]
-        resistance += r / -p.lam2
-        current += r * room.rate[c, k - 1] if p.potentiostatic else 0.0
-    if p.potentiostatic:
-        current /= resistance
-    for c in range(n):
-        diffusion = -p.lam2 * room.rate[c, k - 1]
-        state[c, k - 1] = (current - diffusion) / (-p.lam2 * room.rate_s[c, k - 1])
-    state[0, p.beam] += p.lam2 * state[0, k - 1]
+        state[c, k - 1] = field[c]
+    state[0, p.beam] += p.lam2 * field[0]
 
 
 @jit
@@ -315,10 +357,11 @@ def jacobian(p, x, w, state, dt_ds, numerical_D, y, D, dD_dy, shift, lower, diag
             face = wa * y[c, i] + (1.0 - wa) * y[c + 1, i]
             change = per_dx * (y[c + 1, i] - y[c, i])
             diffusion = dt_ds * D[c, i]
-            drift = diffusion * f + dt_ds * dD_dy[c, i] * (face * f - change) - w[c + 1]
-            by_left = (wa * drift + diffusion * per_dx) * per_ha
-            by_right = ((1.0 - wa) * drift - diffusion * per_dx) * per_hb
-            by_field = diffusion * face
+            pull, gain = drift(f, p.half_hops[i])
+            moved = diffusion * pull + dt_ds * dD_dy[c, i] * (face * pull - change) - w[c + 1]
+            by_left = (wa * moved + diffusion * per_dx) * per_ha
+            by_right = ((1.0 - wa) * moved - diffusion * per_dx) * per_hb
+            by_field = diffusion * face * gain
             if i < native:
                 # the total current: the native ion returns what numerical diffusion moves
                 diag[c, native, i] += by_left * per_lam2
@@ -347,11 +390,12 @@ def jacobian(p, x, w, state, dt_ds, numerical_D, y, D, dD_dy, shift, lower, diag
                 if c > 0:
                     lower[c, native, native] -= by_left
         per_ha = per_hb
-    diffusion = dt_ds * coefficient(1.0, native, p.table)
+    diffusion = dt_ds * coefficient(1.0, native, p)[0]
+    gain = drift(state[n - 1, native], p.half_hops[native])[1]
     by_left = 2.0 * diffusion * per_ha * per_ha
     for m in range(native):
         diag[n - 1, native, m] -= by_left * per_lam2
-    diag[n - 1, native, native] += diffusion * per_lam2 + by_left
+    diag[n - 1, native, native] += diffusion * gain * per_lam2 + by_left
     lower[n - 1, native, native] -= by_left
 
 
@@ -388,7 +432,10 @@ def rhs_change(p, x, w, state, dt_ds, drive, tilt, width, numerical_D, y, D, dD_
             slope = 2.0 * per_2dx * (right - left)
             face_s = turn * (left - right) + wa * dilution_a + (1.0 - wa) * dilution_b
             slope_s = 2.0 * per_2dx * (dilution_b - dilution_a) - slope * stretch
-            flux = dD_dy[c, i] * face_s * (face * f - slope) + D[c, i] * (face_s * f - slope_s)
+            pull, _ = drift(f, p.half_hops[i])
+            flux = dD_dy[c, i] * face_s * (face * pull - slope) + D[c, i] * (
+                face_s * pull - slope_s
+            )
             total += flux
             shift = w[c + 1] * face_s
             rest -= shift
@@ -402,7 +449,7 @@ def rhs_change(p, x, w, state, dt_ds, drive, tilt, width, numerical_D, y, D, dD_
         swept += width[c] * rest
         conducts -= width[c] * p.lam2 * per_time[c, native]
         ha, ga = hb, gb
-    total = 4.0 * coefficient(1.0, native, p.table) * (1.0 - y[n - 1, native]) * ga / ha
+    total = 4.0 * coefficient(1.0, native, p)[0] * (1.0 - y[n - 1, native]) * ga / ha
     out[n - 1, native] = -dt_ds * total * per_lam2
     if p.potentiostatic:
         conducted += width[n - 1] * total
@@ -547,15 +594,16 @@ def stabilise(p, x, w, state, dt_ds, y, D, dD_dy, numerical_D):
         total, face = 0.0, 0.0
         for i in range(k):
             face = wa * y[c, i] + (1.0 - wa) * y[c + 1, i]
-            D[c, i] = coefficient(face, i, p.table)
-            dD_dy[c, i] = coefficient_slope(face, i, p.table)
-            total += D[c, i] * max(face, 0.0)
-        change_n = D[c, native] + dD_dy[c, native] * face
+            D[c, i], dD_dy[c, i] = coefficient(face, i, p)
+            excess = drift_excess(f, p.half_hops[i])
+            total += D[c, i] * max(face, 0.0) * excess
+        change_n = (D[c, native] + dD_dy[c, native] * face) * drift_excess(f, p.half_hops[native])
         for i in range(native):
             numerical_D[c, i] = 0.0
             face = wa * y[c, i] + (1.0 - wa) * y[c + 1, i]
-            share = D[c, i] * max(face, 0.0) / total
-            change = D[c, i] + dD_dy[c, i] * face
+            excess = drift_excess(f, p.half_hops[i])
+            share = D[c, i] * max(face, 0.0) * excess / total
+            change = (D[c, i] + dD_dy[c, i] * face) * excess
             speed = dt_ds * f * (change - share * (change - change_n)) - w[c + 1]
             physical = dt_ds * (D[c, i] * (1.0 - share) + D[c, native] * share)
             needed = 0.5 * dx * abs(speed) - physical
@@ -863,7 +911,7 @@ def error_in_time(p, t, dt_ds, ds, tol, room):
             error += (wrong * per_tol_h) ** 2
     error = math.sqrt(error / (min(n, FRONT_CELLS) * k))
     if p.potentiostatic:  # but the current follows the field, and so the time
-        drop = drop_error(x_end, room.width, room.trial, room.y, room.D, room.dD_dy, wrong_of)
+        drop = drop_error(p, x_end, room.width, room.trial, room.y, room.D, room.dD_dy, wrong_of)
         share = min(1.0, 30.0 * dt_ds * ds / (t + dt_ds * ds))  # short steps are little time
         drop /= DROP_SHARE * tol * voltage(room.width, room.trial)
         error = max(error, share * abs(drop))
@@ -934,16 +982,20 @@ def share_within(p, now, end, dt_ds, ds, t_end, charge_end):
 
 @jit
 def accept(p, x, state, room):
-    """Take the trial over into ``x`` and ``state``; returns the lowest fraction before mending."""
+    """Take the trial over into ``x`` and ``state``.
+
+    Returns the lowest fraction before mending and the largest field.
+    """
     for c in range(state.shape[0]):
         x[c] = room.x_end[c]
         for i in range(state.shape[1]):
             state[c, i] = room.trial[c, i]
     fractions(p, x, state, room.y)
-    lowest = fill_holes(p, x, state, room.y)
+    lowest, strongest = fill_holes(p, x, state, room.y), 0.0
     for c in range(room.width.size):
         room.width[c] = face_width(x, c)
-    return lowest
+        strongest = max(strongest, abs(state[c, -1]))
+    return lowest, strongest
 
 
 @jit
@@ -971,7 +1023,8 @@ def advance(
     """Integrate until ``t_end`` or until ``charge_end`` has passed, in place.
 
     ``history[m] = (time, charge, current, voltage)`` before step m; the last row is the end.
-    Returns (verdict, steps, rejected, factorisations, smallest fraction before it was mended).
+    Returns (verdict, steps, rejected, factorisations, smallest fraction before it was mended,
+    largest field).
     """
     room = make_room(x, state.shape[1])
     weigh(x, room.w, state, room.width)
@@ -979,7 +1032,7 @@ def advance(
     value, integral = recorded(0.0, knots, values)
     now = Now(0.0, 0.0, 1.0, 1.0, 0.0, 0.0, value, integral)
     ds, memory = first_step, first_step
-    steps, rejected, attempts, lowest = 0, 0, 0, 0.0
+    steps, rejected, attempts, lowest, strongest = 0, 0, 0, 0.0, 0.0
     history[0, 0], history[0, 1], history[0, 3] = 0.0, 0.0, voltage(room.width, state)
     fractions(p, x, state, room.y)
     equidistribute(x, room.y, surface, room.size, room.goal)
@@ -1005,14 +1058,15 @@ def advance(
             rejected += 1
             ds *= max(0.2, 0.9 * inverse_cube_root(error)) if 1.0 <= error < 1e6 else 0.3
             if ds < 1e-14 * (max(now.t, now.charge) + first_step):
-                return STEP_TOO_SMALL, steps, rejected, attempts, lowest
+                return STEP_TOO_SMALL, steps, rejected, attempts, lowest, strongest
             continue
         within = share_within(p, now, end, dt_ds, ds, t_end, charge_end)
         if within < 1.0 - 1e-9:
             ds *= within
             continue
         passed, now = end.charge - now.charge, end
-        lowest = min(lowest, accept(p, x, state, room))
+        low, strong = accept(p, x, state, room)
+        lowest, strongest = min(lowest, low), max(strongest, strong)
         steps += 1
         history[steps, 0], history[steps, 1] = now.t, now.charge
         history[steps, 3] = voltage(room.width, state)
@@ -1022,7 +1076,7 @@ def advance(
                 room.numerical_D, room.y, room.per_time, room.rate,
             )  # fmt: skip
             history[steps, 2] = current(p, dt_ds, now.value)
-            return DONE, steps, rejected, attempts, lowest
+            return DONE, steps, rejected, attempts, lowest, strongest
         memory = learn_mesh(x, now.charge, passed, memory, surface, first_step, room)
         ds *= min(2.0, max(0.2, 0.8 * inverse_cube_root(error + 1e-12)))
-    return TOO_MANY_STEPS, steps, rejected, attempts, lowest
+    return TOO_MANY_STEPS, steps, rejected, attempts, lowest, strongest

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
-import scipy
 from numpy.typing import ArrayLike, NDArray
 from scipy.constants import e, epsilon_0, k
 
-from . import kernels, reading
+from . import kernels, laws, reading, scaled
 from .checks import CHARGE, ION_DENSITY, PERMITTIVITY, TEMPERATURE, THICKNESS, require
 
 
@@ -162,10 +161,6 @@ class SimulationError(RuntimeError):
     """The simulation did not reach its end or its accuracy; nothing is returned."""
 
 
-class _Stuck(SimulationError):
-    """The mesh may have had too few cells for the front."""
-
-
 @dataclass(frozen=True)
 class Stats:
     """What a run cost and how far it can be trusted.
@@ -185,6 +180,8 @@ class Stats:
         a front there is neither ``"plateau"`` nor ``"front"``, with three ions no ``"plateau"``.
     undershoot : float
         Most negative fraction met before it was filled from a neighbouring cell (<= 0).
+    largest_field : float
+        Largest field met during the run (V/m).
     """
 
     cells: int
@@ -195,6 +192,7 @@ class Stats:
     decay_length: float
     estimated_error: dict[str, float]
     undershoot: float
+    largest_field: float
 
 
 @dataclass(frozen=True)
@@ -276,25 +274,41 @@ class Run:
         return reading.sample(self.nodes, self.fraction[ion][:, None], np.asarray(x, float))[:, 0]
 
     @property
-    def resolved(self) -> bool:
-        """True if the run shows its own accuracy.
+    def doubts(self) -> tuple[str, ...]:
+        """What keeps the run from being ``resolved``, each with its figures; empty if nothing does.
 
-        The estimated errors are below ``rtol``, the mended undershoots are below ten times that,
-        and the smallest cell is at most half the decay length of the front, or half the Debye
-        length where that is longer.
+        The estimated errors must be below ``rtol``, the mended undershoots below ten times that,
+        and the smallest cell at most half the decay length of the front, or half the Debye length
+        where that is longer.
         """
-        stats = self.stats
-        estimated = stats.estimated_error
-        return (
-            bool(estimated)
-            and max(estimated.values()) <= self.rtol
-            and stats.undershoot > -10 * self.rtol
-            and stats.smallest_cell <= 0.5 * max(stats.decay_length, self.glass.debye_length)
-        )
+        stats, found = self.stats, []
+        wrong = {name: e for name, e in stats.estimated_error.items() if not e <= self.rtol}
+        if not stats.estimated_error:
+            found.append("one mesh tells no error")
+        if wrong:
+            told = ", ".join(f"{name} {error:.2g}" for name, error in wrong.items())
+            found.append(f"estimated errors above rtol = {self.rtol:g}: {told}")
+        if not stats.undershoot > -10 * self.rtol:
+            found.append(f"a fraction fell to {stats.undershoot:.2g} before it was mended")
+        widest = 0.5 * max(stats.decay_length, self.glass.debye_length)
+        if not stats.smallest_cell <= widest:
+            found.append(
+                f"the smallest cell, {stats.smallest_cell:.2g} m, is wider than the front allows,"
+                f" {widest:.2g} m"
+            )
+        return tuple(found)
 
-    def _cumulative(self, ion: str) -> NDArray[np.float64]:
-        """Integral of a fraction from the surface to each node (m)."""
-        return np.concatenate([[0.0], np.cumsum(self.fraction[ion] * np.diff(self.nodes))])
+    @property
+    def resolved(self) -> bool:
+        """True if the run shows its own accuracy: no ``doubts``."""
+        return not self.doubts
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Where the run leaves what the equations describe, each with its figures; mostly empty."""
+        if self.stats.largest_field <= STRONGEST_FIELD:
+            return ()
+        return (_too_strong(self.stats.largest_field),)
 
     def amount(self, ion: str) -> float:
         """Number of ions of one kind per area, the sheet charge included (m^-2)."""
@@ -302,321 +316,323 @@ class Run:
         return float(self.fraction[ion] @ np.diff(self.nodes) * self.glass.ion_density) + sheet
 
 
+STRONGEST_FIELD = 3e9  # V/m; films of oxide glass break down near 1e9, and no ion drifts as assumed
 _NM = 1e-9
 _MOST_CELLS = 1600
-_MAX_STEPS = 5_000
-_FLOOR = 1e-4
+_ASIDE = "that no foreign ion passes there describes a glass only before any arrives"
 
 
-# Tables of D are even in p, the square root of the fraction, and flat below the fractions that rtol
-# can tell from zero, where laws like eqn (2) have an infinite slope.
-_P = np.linspace(0.0, 1.0, 1281)
-_FRACTIONS = np.minimum(np.hypot(_P**2, _FLOOR), 1.0)
+def _too_strong(field: float) -> str:
+    return f"the field reaches {field:.2g} V/m: beyond {STRONGEST_FIELD:g} V/m no glass is a glass"
 
 
-def _table(D: Callable) -> NDArray[np.float64]:
-    """Cubic pieces of D for :func:`kernels.coefficient`, shape (pieces, 4)."""
-    values = np.broadcast_to(np.asarray(D(_FRACTIONS), dtype=float), _P.shape)
-    if not np.all((values > 0) & np.isfinite(values)):
-        raise ValueError("ions: a diffusivity must be positive and finite for fractions in (0, 1]")
-    # Hermite's cubics, with the slopes of ln D so that steep laws stay monotone.
-    slope = values * np.gradient(np.log(values), edge_order=2)
-    rise = np.diff(values)
-    left, right = slope[:-1], slope[1:]
-    return np.stack(
-        [values[:-1], left, 3 * rise - 2 * left - right, left + right - 2 * rise], axis=1
-    )
-
-
-def _tables(laws: list[float | Callable], unit: float) -> NDArray[np.float64]:
-    """The diffusivities of all ions in multiples of ``unit``, as the kernels read them."""
-    found = [_table(D) if callable(D) else None for D in laws]
-    points = max((law.shape[0] for law in found if law is not None), default=1)
-    tables = np.zeros((len(laws), points, 4))
-    for table, law, D in zip(tables, found, laws, strict=True):
-        if law is not None:
-            table[:] = law / unit
-        else:  # marked as a constant
-            table[0, :2] = D / unit, np.nan
-    return tables
-
-
-def _at(D: float | Callable, fraction: float) -> float:
-    return float(np.ravel(D(np.array([fraction])))[0]) if callable(D) else float(D)
-
-
-@dataclass(frozen=True)
-class _Problem:
-    """One simulation in the scaled units of the kernels; ``velocity`` and ``slowest`` in SI.
-
-    ``depth`` is about what will be replaced, ``surface`` the first cell.
-    """
-
-    glass: Glass
-    names: tuple[str, ...]
-    setting: kernels.Setting
-    velocity: float
-    slowest: float
-    knots: NDArray[np.float64]
-    values: NDArray[np.float64]
-    t_end: float
-    charge_end: float
-    depth: float
-    surface: float
-    start: Run | None
-
-
-def _scale(glass, ions, native, beam, drive, until, start) -> _Problem:
-    foreign = [name for name in ions if name != native]
-    names = (*foreign, native)
-    laws = [ions[name] for name in names]
-    charge_density = e * glass.ion_density
-    native_charge = charge_density * glass.thickness
-    series = np.atleast_1d(np.asarray(drive.value, dtype=float))
-    potentiostatic = isinstance(drive, Voltage)
-    # One unit of time replaces one nanometre at the reference velocity.
-    reference = float(np.max(series))
-    if potentiostatic:
-        velocity = _at(ions[native], 1.0) * reference / (glass.thermal_voltage * glass.thickness)
-        values = series / glass.thermal_voltage
-    else:
-        velocity = reference / charge_density
-        values = series / reference
-    unit_time = _NM / velocity
-    if drive.time is None:
-        knots, values = np.array([0.0, 1e300]), np.repeat(values, 2)
-        longest = np.inf
-    else:
-        knots, longest = drive.time / unit_time, drive.time[-1] / unit_time
-    t_end, charge_end = np.inf, np.inf
+def _end(glass: Glass, drive: Series, until: Charge | Duration) -> tuple[float, float]:
+    """Time (s) and charge (C/m^2) of the end, refused where the drive or the plate end before."""
+    galvanostatic = isinstance(drive, CurrentDensity)
+    longest = np.inf if drive.time is None else drive.time[-1]
+    native_charge = e * glass.ion_density * glass.thickness
     if isinstance(until, Duration):
-        t_end = until.value / unit_time
-        if t_end > longest * (1 + 1e-12):
+        if until.value > longest * (1 + 1e-12):
             raise ValueError(
-                f"until = {until.value:g} s is longer than the record of {drive.time[-1]:g} s"
+                f"until = {until.value:g} s is longer than the record of {longest:g} s"
             )
-        if not potentiostatic and drive.integral(until.value) > 0.9 * native_charge:
+        if galvanostatic and drive.integral(until.value) > 0.9 * native_charge:
             raise ValueError(
                 f"until = {until.value:g} s of this current supplies more than nine tenths of the"
                 " native charge of the plate"
             )
+        return until.value, np.inf
+    if until.value > 0.9 * native_charge:
+        raise ValueError(
+            f"until = {until.value:g} C/m^2 is more than nine tenths of the native charge of"
+            f" the plate, {native_charge:g} C/m^2"
+        )
+    if not galvanostatic:
+        return longest, until.value
+    if drive.time is None:  # the time is known, and so the last step
+        return until.value / drive.value, until.value
+    supplied = drive.integral(longest)
+    if until.value > supplied * (1 + 1e-9):
+        raise ValueError(
+            f"until = {until.value:g} C/m^2 is more than the recorded charge of {supplied:g} C/m^2"
+        )
+    return longest, until.value
+
+
+@dataclass(frozen=True)
+class _Units:
+    """What one unit of the kernels is in SI, and the order of their ions, the native one last."""
+
+    glass: Glass
+    names: tuple[str, ...]
+    beam: str
+    velocity: float  # of a front at the reference current, m/s
+
+    @property
+    def charge(self) -> float:
+        """C/m^2: what replaces one nanometre."""
+        return e * self.glass.ion_density * _NM
+
+    @property
+    def current(self) -> float:
+        """A/m^2"""
+        return e * self.glass.ion_density * self.velocity
+
+    @property
+    def field(self) -> float:
+        """V/m"""
+        return self.glass.thermal_voltage / _NM
+
+
+def _scale(glass, ions, native, beam, drive, until, start, hop_length) -> tuple:
+    """The problem in the units of the kernels, and these units."""
+    names = (*(name for name in ions if name != native), native)
+    reference = float(np.max(drive.value))
+    potentiostatic = isinstance(drive, Voltage)
+    if potentiostatic:
+        bulk = laws.value_at(native, ions[native], 1.0)
+        velocity = bulk * reference / (glass.thermal_voltage * glass.thickness)
     else:
-        charge_end = until.value / charge_density / _NM
-        if until.value > 0.9 * native_charge:
-            raise ValueError(
-                f"until = {until.value:g} C/m^2 is more than nine tenths of the native charge of"
-                f" the plate, {native_charge:g} C/m^2"
-            )
-        t_end = min(longest, 1e15)
-        if not potentiostatic and drive.time is None:  # the time is known, and so the last step
-            t_end = charge_end
-        elif not potentiostatic:
-            supplied = drive.integral(drive.time[-1])
-            if until.value > supplied * (1 + 1e-9):
-                raise ValueError(
-                    f"until = {until.value:g} C/m^2 is more than the recorded charge of"
-                    f" {supplied:g} C/m^2"
-                )
-    unit = velocity * _NM
+        velocity = reference / (e * glass.ion_density)
+    units = _Units(glass, names, beam, velocity)
+    unit_time, unit_D = _NM / velocity, velocity * _NM
+    values = np.atleast_1d(np.asarray(drive.value, dtype=float))
+    values = values / (glass.thermal_voltage if potentiostatic else reference)
+    if drive.time is None:
+        knots, values = np.array([0.0, 1e300]), np.repeat(values, 2)
+    else:
+        knots = drive.time / unit_time
+    time, charge = _end(glass, drive, until)
+    t_end, charge_end = min(time / unit_time, 1e15), charge / units.charge
+    if not potentiostatic and drive.time is None and charge < np.inf:
+        t_end = charge_end
+    table, edges = laws.tabulate({name: ions[name] for name in names}, unit_D)
+    feet = {name: laws.value_at(name, ions[name], laws.AHEAD) / unit_D for name in names[:-1]}
+    thickness, debye = glass.thickness / _NM, glass.debye_length / _NM
+    depth = min(charge_end, t_end, thickness)
     # The front is not thinner than its diffusion length, nor than half the Debye length.
-    width = max(_at(ions[beam], _FLOOR) / unit, 0.5 * glass.debye_length / _NM)
-    depth = min(charge_end, t_end, glass.thickness / _NM)
-    return _Problem(
-        glass=glass,
-        names=names,
+    width = max(feet[beam], 0.5 * debye)
+    problem = scaled.Problem(
         setting=kernels.Setting(
-            lam2=(glass.debye_length / _NM) ** 2,
-            table=_tables(laws, unit),
+            lam2=debye * debye,
+            table=table,
+            edges=edges,
+            half_hops=np.array([0.5 * hop_length.get(name, 0.0) / _NM for name in names]),
             beam=names.index(beam),
             potentiostatic=potentiostatic,
             # a recorded voltage may be zero for a while, as long as the glass is untouched
             clock_floor=1e-3 if potentiostatic and drive.time is not None else 0.0,
         ),
-        velocity=velocity,
-        slowest=min(_at(ions[name], _FLOOR) for name in foreign),
         knots=knots,
         values=values,
         t_end=t_end,
         charge_end=charge_end,
+        thickness=thickness,
         depth=depth,
         surface=0.05 * min(width, depth, 1.0),
-        start=start,
+        slowest=min(feet.values()),
+        earlier=None if start is None else _earlier(start, units),
+    )
+    return problem, units
+
+
+def _earlier(run: Run, units: _Units) -> scaled.Earlier:
+    """The end of an earlier run in the units of the next one."""
+    nodes = run.nodes / _NM
+    amounts = np.zeros((nodes.size, len(units.names) - 1))
+    for i, name in enumerate(units.names[:-1]):
+        if name in run.fraction:
+            inside = np.maximum(run.fraction[name] * np.diff(nodes), 0.0)
+            amounts[1:, i] = np.cumsum(inside)
+    charge = np.cumsum(run.excess_charge * np.diff(nodes)) + run.sheet_charge / units.charge
+    return scaled.Earlier(nodes, amounts, charge, run.current_density[-1] / units.current)
+
+
+def _reason(problem: scaled.Problem, units: _Units, solution: scaled.Solution) -> str:
+    """Why a solution has not come to its end, and where it stopped."""
+    time, charge, _, voltage = solution.history[-1]
+    current = solution.history[max(len(solution.history) - 2, 0), 2]
+    volt = units.glass.thermal_voltage
+    native, foreign = solution.native, solution.y[-1, :-1].sum()
+    strongest = solution.strongest * units.field
+    place = solution.nodes[1 + int(np.argmax(np.abs(solution.state[:, -1])))]
+    reason = {
+        scaled.ARRIVED: "the foreign ions have come to the back electrode,"
+        f" {foreign:.2g} of N; {_ASIDE}",
+        scaled.SHORT: "the charge asked for was not reached",
+        scaled.FLOATING: f"at {voltage * volt:.3g} V hardly any current flows, for the surface"
+        f" floats at {solution.floating * volt:.3g} V by diffusion alone",
+        scaled.MANY_STEPS: f"more than {scaled.MAX_STEPS} steps",
+        scaled.COLLAPSED: "the time step collapsed",
+    }[solution.ended]
+    if solution.ended in scaled.STUCK and strongest > STRONGEST_FIELD:
+        reason += f"; {_too_strong(strongest)} (now at {place:.3g} nm)"
+    elif solution.ended in scaled.STUCK:
+        cell = float(np.diff(solution.nodes).min())
+        reason += (
+            f"; the largest field was {strongest:.2g} V/m, the lowest fraction before it was mended"
+            f" {solution.lowest:.2g}, now {native.min():.2g}, the smallest cell {cell:.2g} nm"
+        )
+    return (
+        f"simulate stopped after {time * _NM / units.velocity:.4g} s and"
+        f" {charge * units.charge:.4g} C/m^2 ({len(solution.history) - 1} steps,"
+        f" {solution.nodes.size - 1} cells): {reason}; the last current density was"
+        f" {current * units.current:.3g} A/m^2"
     )
 
 
-def _drop(nodes: NDArray[np.float64], state: NDArray[np.float64]) -> float:
-    """Potential difference over the plate, in units of kT/e."""
-    widths = np.array([kernels.face_width(nodes, c) for c in range(nodes.size - 1)])
-    return kernels.voltage(widths, state)
-
-
-def _initial(problem: _Problem, cells: int, mesh: NDArray[np.float64] | None):
-    """Nodes and state at the start, from the native glass or from an earlier run."""
-    k = len(problem.names)
-    thickness = problem.glass.thickness / _NM
-    earlier = problem.start
-    if mesh is None:
-        nodes = kernels.untouched_mesh(problem.surface, thickness, cells)
-    else:
-        nodes = mesh / _NM
-    state = np.zeros((nodes.size - 1, k))
-    if earlier is not None:
-        known = earlier.nodes / _NM
-        amounts = np.zeros((known.size, k - 1))
-        for i, name in enumerate(problem.names[:-1]):
-            if name in earlier.fraction:
-                inside = np.maximum(earlier.fraction[name] * np.diff(known), 0.0)
-                amounts[1:, i] = np.cumsum(inside)
-        # Monotone, so that no ion becomes negative, and exact at both ends, so that none is lost.
-        interpolant = scipy.interpolate.PchipInterpolator(known, amounts, axis=0)
-        for _ in range(30 if mesh is None else 0):
-            y = np.ones((cells, k))
-            y[:, :-1] = np.diff(interpolant(nodes), axis=0) / np.diff(nodes)[:, None]
-            y[:, -1] -= y[:, :-1].sum(axis=1)
-            goal = np.empty(cells + 1)
-            kernels.equidistribute(nodes, y, problem.surface, np.empty(cells), goal)
-            nodes = goal
-        state[:, :-1] = np.diff(interpolant(np.minimum(nodes, known[-1])), axis=0)
-    setting, drive = problem.setting, float(problem.values[0])
-    kernels.rest_field(setting, nodes, state, drive)
-    if earlier is not None and earlier.current_density[-1] > 0:
-        # With the charges that a front narrower than the Debye length cannot do without.
-        charge = np.cumsum(earlier.excess_charge * np.diff(known))
-        charge += earlier.sheet_charge / (e * problem.glass.ion_density * _NM)
-        field = scipy.interpolate.PchipInterpolator(known[1:], charge / setting.lam2)
-        state[0, setting.beam] -= setting.lam2 * state[0, -1]
-        state[:, -1] = field(np.clip(nodes[1:], known[1], known[-1]))
-        if setting.potentiostatic:
-            state[:, -1] *= drive / _drop(nodes, state)
-        else:
-            unit = e * problem.glass.ion_density * problem.velocity
-            state[:, -1] *= drive * unit / earlier.current_density[-1]
-        state[0, setting.beam] += setting.lam2 * state[0, -1]
-    return nodes, state
-
-
-def _advance(problem: _Problem, cells: int, mesh, rtol: float, tol: float) -> Run:
-    glass, setting = problem.glass, problem.setting
-    nodes, state = _initial(problem, cells, mesh)
-    y = np.empty_like(state)
-    kernels.fractions(setting, nodes, state, y)
-    amounts = np.diff(nodes) @ y
-    amounts[setting.beam] += setting.lam2 * state[0, -1]
-    amounts *= _NM * glass.ion_density
-    history = np.zeros((_MAX_STEPS + 1, 4))
-    verdict, steps, rejected, factorisations, lowest = kernels.advance(
-        setting, nodes, state, problem.knots, problem.values, problem.t_end, problem.charge_end,
-        tol, 0.2 * problem.surface, problem.surface, mesh is None, _MAX_STEPS, history,
-    )  # fmt: skip
-    charge_density = e * glass.ion_density
-    time, charge, current, voltage = history[: steps + 1].T
-    time = time * (_NM / problem.velocity)
-    charge = charge * (charge_density * _NM)
-    current = current * (charge_density * problem.velocity)
-    voltage = voltage * glass.thermal_voltage
-    kernels.fractions(setting, nodes, state, y)
-    arrived = float(y[-1, :-1].sum())
-    if mesh is None and arrived > rtol:
-        raise SimulationError(
-            f"simulate stopped after {time[-1]:.4g} s and {charge[-1]:.4g} C/m^2: the foreign ions"
-            f" have come to the back electrode, {arrived:.2g} of N; that no foreign ion passes"
-            " there describes a glass only before any arrives"
-        )
-    finite = np.isfinite(state).all() and np.isfinite(history[: steps + 1]).all()
-    short = problem.charge_end < np.inf and history[steps, 1] < 0.999999 * problem.charge_end
-    if verdict != kernels.DONE or not finite or short:
-        reason = {
-            kernels.DONE: "the charge asked for was not reached",
-            kernels.TOO_MANY_STEPS: f"more than {_MAX_STEPS} steps",
-            kernels.STEP_TOO_SMALL: "the time step collapsed",
-        }[verdict]
-        error = SimulationError if verdict == kernels.DONE else _Stuck
-        if setting.potentiostatic and verdict == kernels.STEP_TOO_SMALL:
-            # What is left of the potential where no current flows is that of diffusion.
-            open_circuit = state.copy()
-            open_circuit[0, setting.beam] -= setting.lam2 * state[0, -1]
-            kernels.rest_field(setting._replace(potentiostatic=False), nodes, open_circuit, 0.0)
-            floating = _drop(nodes, open_circuit) * glass.thermal_voltage
-            if voltage[-1] < 1.1 * floating:
-                error = SimulationError
-                reason = (
-                    f"at {voltage[-1]:.3g} V hardly any current flows, for the surface floats at"
-                    f" {floating:.3g} V by diffusion alone"
-                )
-        raise error(
-            f"simulate stopped after {time[-1]:.4g} s and {charge[-1]:.4g} C/m^2"
-            f" ({steps} steps, {nodes.size - 1} cells): {reason}; the last current density was"
-            f" {current[max(steps - 1, 0)]:.3g} A/m^2"
-        )
-    f = state[:, -1]  # at the right ends of the cells, in 1/nm
-    widths = np.diff(nodes)
-    excess = setting.lam2 * np.diff(f, prepend=0.0) / widths
+def _run(
+    problem: scaled.Problem,
+    units: _Units,
+    solution: scaled.Solution,
+    rtol: float,
+    estimate: dict[str, float],
+) -> Run:
+    """The result in SI, or a SimulationError if the solution has not come to its end."""
+    if solution.ended != scaled.DONE:
+        raise SimulationError(_reason(problem, units, solution))
+    glass, lam2 = units.glass, problem.setting.lam2
+    time, charge, current, voltage = solution.history.T
+    field, widths = solution.state[:, -1], np.diff(solution.nodes)  # at the right ends of the cells
+    excess = lam2 * np.diff(field, prepend=0.0) / widths
     excess[0] = 0.0
-    between = np.append(0.5 * (widths[1:] + widths[:-1]), 0.5 * widths[-1]) * f
+    between = np.append(0.5 * (widths[1:] + widths[:-1]), 0.5 * widths[-1]) * field
+    # far ahead of the front they decay to where doubles end, and arithmetic with them
+    fractions = np.where(np.abs(solution.y.T) < 1e-99, 0.0, solution.y.T)
+    amounts = solution.first * _NM * glass.ion_density
     stats = Stats(
-        cells=nodes.size - 1,
-        steps=steps,
-        rejected=rejected,
-        factorisations=factorisations,
+        cells=widths.size,
+        steps=time.size - 1,
+        rejected=solution.rejected,
+        factorisations=solution.factorisations,
         smallest_cell=float(widths.min() * _NM),
         # a record may end in a pause
-        decay_length=problem.slowest * charge_density / (current[-1] or current.max()),
-        estimated_error={},
-        undershoot=float(lowest),
+        decay_length=float(problem.slowest / (current[-1] or current.max()) * _NM),
+        estimated_error=estimate,
+        undershoot=solution.lowest,
+        largest_field=solution.strongest * units.field,
     )
     return Run(
         glass=glass,
-        native=problem.names[-1],
-        beam=problem.names[setting.beam],
-        nodes=nodes * _NM,
-        # far ahead of the front they decay to where doubles end, and arithmetic with them
-        fraction=dict(zip(problem.names, np.where(np.abs(y.T) < 1e-99, 0.0, y.T), strict=True)),
+        native=units.names[-1],
+        beam=units.beam,
+        nodes=solution.nodes * _NM,
+        fraction=dict(zip(units.names, fractions, strict=True)),
         potential=between[::-1].cumsum()[::-1] * glass.thermal_voltage,
         excess_charge=excess,
-        sheet_charge=float(setting.lam2 * f[0] * _NM * charge_density),
-        time=time,
-        charge=charge,
-        current_density=current,
-        voltage=voltage,
+        sheet_charge=float(lam2 * field[0] * units.charge),
+        time=time * (_NM / units.velocity),
+        charge=charge * units.charge,
+        current_density=current * units.current,
+        voltage=voltage * glass.thermal_voltage,
         rtol=rtol,
         stats=stats,
-        initial_amount=dict(zip(problem.names, amounts.tolist(), strict=True)),
+        initial_amount=dict(zip(units.names, amounts.tolist(), strict=True)),
     )
 
 
-def _difference(coarse: Run, fine: Run) -> dict[str, float]:
-    """Relative differences of two runs of one problem."""
-    # Over the zone that foreign ions have reached, a per cent of them at least.
-    exchanged = sum(fine.amount(ion) for ion in fine.fraction if ion != fine.native)
-    reached = fine.nodes[1:][fine.fraction[fine.native] < 0.99]
-    depth = max(exchanged / fine.glass.ion_density, reached.max(initial=fine.nodes[1]))
-    fronts = coarse.front_depth, fine.front_depth
-    nodes = np.union1d(coarse.nodes, fine.nodes)
-    middle, width = 0.5 * (nodes[1:] + nodes[:-1]), np.diff(nodes)
-    missed = [
-        width @ np.abs(coarse.at(ion, middle) - fine.at(ion, middle)) for ion in fine.fraction
-    ]
-    difference = {"profile": float(max(missed) / depth)}
-    if min(fronts) > 0:
-        difference["front"] = abs(fronts[0] / fronts[1] - 1)
-    if min(fronts) > 0 and len(fine.fraction) == 2:  # with more ions there are fronts inside
-        # The native ions left behind the front, place by place: two meshes agree at one by chance.
-        behind = np.linspace(0.2, 0.9, 36)
-        left, right = (
-            run.at(run.native, behind * front)
-            for run, front in zip((coarse, fine), fronts, strict=True)
+def difference(coarse: Run, fine: Run) -> dict[str, float]:
+    """Relative differences of two runs of one problem, as ``stats.estimated_error`` names them."""
+    found = []
+    for run in (coarse, fine):
+        y = np.column_stack([run.fraction[name] for name in fine.fraction])
+        history = np.column_stack([run.time, run.charge, run.current_density, run.voltage])
+        found.append(scaled.Solution("", run.nodes / _NM, y, y, history, y[0], 0, 0, 0.0, 0.0, 0.0))
+    return scaled.differences(*found, coarse.rtol)
+
+
+#: Two meshes with so many cells often show rtol = 1e-2; their error tells how many cells do.
+_CELLS = 32
+_CELLS_OF_TWO_FRONTS = 56  # a second run has two fronts from its beginning
+_CELLS_POWER = 0.32  # of 1e-2 / rtol: a little more than the third power that the steps ask for
+_CELLS_PER_DECADE = 0.15  # untouched glass takes cells by its decades
+_GROWTH = 1.5  # of the cells from mesh to mesh: cheap enough, and far enough apart to tell
+
+
+def _estimate(coarse: scaled.Solution, fine: scaled.Solution, rtol: float) -> dict[str, float]:
+    """Errors of the finer of two solutions.
+
+    They fall with the square of the cells, in time because the tolerance does: so much of the
+    error of the finer mesh is the difference of the two; twice that for safety.
+    """
+    share = 2.0 / ((fine.nodes.size - 1) ** 2 / (coarse.nodes.size - 1) ** 2 - 1)
+    return {key: share * d for key, d in scaled.differences(coarse, fine, rtol).items()}
+
+
+def _refine(problem: scaled.Problem, units: _Units, rtol: float, tol: float) -> Run:
+    """Solve on finer and finer meshes until the estimated error is below ``rtol``."""
+    decades = max(np.log10(problem.thickness / (2 * problem.depth)), 0.0)
+    cells = _CELLS if problem.earlier is None else _CELLS_OF_TWO_FRONTS
+    cells = round(cells * (0.01 / rtol) ** _CELLS_POWER * (1 + _CELLS_PER_DECADE * decades))
+    tol *= _GROWTH**2
+    coarse, failure = None, ""
+    while cells <= _MOST_CELLS:
+        fine = scaled.solve(problem, cells, None, rtol, tol)
+        if fine.ended in scaled.STUCK:  # too few cells for this front: more may do
+            coarse, failure = None, _reason(problem, units, fine)
+            cells += cells // 2
+            continue
+        growth = _GROWTH
+        if fine.ended != scaled.DONE:
+            raise SimulationError(_reason(problem, units, fine))
+        if coarse is not None:
+            estimate = _estimate(coarse, fine, rtol)
+            run = _run(problem, units, fine, rtol, estimate)
+            if run.resolved:
+                return run
+            failure = f"with {cells} cells: {'; '.join((*run.doubts, *run.flags))}"
+            growth = 1.1 * np.sqrt(max(estimate.values()) / rtol)
+            growth = min(max(_GROWTH, growth), 3.0)
+        if fine.level == 0:  # a front would pull all places back to its own
+            most = 1 - fine.native.min()
+            tol = min(tol, min(0.2 * rtol, 6e-4) * max(most, 1e-4))
+        coarse, tol = fine, tol / growth**2
+        cells = int(growth * cells)
+    raise SimulationError(f"simulate did not reach rtol = {rtol:g}; {failure}")
+
+
+def _check_ions(ions, native: str, beam: str, hop_length) -> None:
+    """ValueError if ions, their roles or their hop lengths make no sense."""
+    if not isinstance(ions, Mapping):
+        raise ValueError(f"ions = {ions!r} is not a mapping of names to diffusivities")
+    for name, D in ions.items():
+        if not callable(D):
+            require(f"ions[{name!r}]", D, 1e-40, 1e-5, "m^2/s")
+    for label, name in (("native", native), ("beam", beam)):
+        if name not in ions:
+            raise ValueError(f"{label} = {name!r} is not among the ions {', '.join(ions)}")
+    if native == beam:
+        raise ValueError(f"beam = {beam!r} is the native ion")
+    if not isinstance(hop_length, Mapping):
+        raise ValueError(f"hop_length = {hop_length!r} is not a mapping of names to lengths")
+    for name, length in hop_length.items():
+        if name not in ions:
+            raise ValueError(f"hop_length: {name!r} is not among the ions {', '.join(ions)}")
+        require(f"hop_length[{name!r}]", length, 0.0, 1e-8, "m")
+
+
+def _check_start(start, glass: Glass, ions, native: str) -> None:
+    """ValueError if a run cannot follow the one that it is to start from."""
+    if not isinstance(start, Run):
+        raise ValueError(f"start = {start!r} is not a Run")
+    if start.glass != glass:
+        raise ValueError("start: the earlier run was made with another glass")
+    lost = [name for name in start.fraction if name not in ions]
+    if lost or start.native != native:
+        raise ValueError(f"start: its ions {', '.join(start.fraction)} must all be in ions")
+
+
+def _checked_nodes(mesh: ArrayLike, thickness: float) -> NDArray[np.float64]:
+    """Fixed cell boundaries (m)."""
+    nodes = np.array(mesh, dtype=float)
+    if nodes.ndim != 1 or nodes.size < 5 or not np.all(np.diff(nodes) > 0):
+        raise ValueError("mesh must hold at least five increasing node positions")
+    if nodes[0] != 0 or not np.isclose(nodes[-1], thickness, rtol=1e-12):
+        raise ValueError(
+            f"mesh runs from {nodes[0]:g} to {nodes[-1]:g} m, not from 0 to the thickness"
+            f" {thickness:g} m"
         )
-        enough = max(right.mean(), 0.03)  # of the smallest plateau that matters
-        difference["plateau"] = float(np.abs(left - right).mean() / enough)
-    difference["drive"] = max(
-        float(abs(one[-1] - two[-1]) / two.max())
-        for one, two in (
-            (coarse.time, fine.time),
-            (coarse.charge, fine.charge),
-            (coarse.voltage, fine.voltage),
-        )
-    )
-    return difference
+    return nodes
 
 
 def simulate(
@@ -629,6 +645,7 @@ def simulate(
     rtol: float = 1e-3,
     start: Run | None = None,
     mesh: int | ArrayLike | None = None,
+    hop_length: Mapping[str, float] | None = None,
 ) -> Run:
     """Replace the native ion of a glass by the ions of a beam: Nernst, Planck and Poisson in full.
 
@@ -644,7 +661,7 @@ def simulate(
     glass : Glass
     ions : mapping of str to float or callable
         Diffusivity of each mobile ion (m^2/s): a constant, or a function of the ion's own fraction
-        of N, positive on (0, 1].
+        of N, positive on (0, 1]. Fractions below 1e-7 count as about 1e-7.
     native, beam : str
         The ion that fills the untouched glass, and the ion that the beam delivers.
     drive : Voltage or CurrentDensity
@@ -660,6 +677,9 @@ def simulate(
         One run without refinement: on a mesh of so many cells that follows the front, or on fixed
         cell boundaries from 0 to the thickness (m), to study what a grid does. Such a run has no
         error estimate and is never ``resolved``.
+    hop_length : mapping of str to float, optional
+        Hop length a (m) of the ions whose drift is not in proportion to the field E but to
+        sinh(a e E / 2 kT) / (a / 2), which is as good as e E / kT while a e E is small against kT.
 
     Returns
     -------
@@ -675,73 +695,25 @@ def simulate(
     """
     if not isinstance(glass, Glass):
         raise ValueError(f"glass = {glass!r} is not a Glass")
-    if not isinstance(ions, Mapping):
-        raise ValueError(f"ions = {ions!r} is not a mapping of names to diffusivities")
-    if not (start is None or isinstance(start, Run)):
-        raise ValueError(f"start = {start!r} is not a Run")
-    for name, D in ions.items():
-        if not callable(D):
-            require(f"ions[{name!r}]", D, 1e-40, 1e-5, "m^2/s")
-    for label, name in (("native", native), ("beam", beam)):
-        if name not in ions:
-            raise ValueError(f"{label} = {name!r} is not among the ions {', '.join(ions)}")
-    if native == beam:
-        raise ValueError(f"beam = {beam!r} is the native ion")
+    hop_length = {} if hop_length is None else hop_length
+    _check_ions(ions, native, beam, hop_length)
     if not isinstance(drive, Voltage | CurrentDensity):
         raise ValueError(f"drive = {drive!r} is neither Voltage nor CurrentDensity")
     if not isinstance(until, Charge | Duration):
         raise ValueError(f"until = {until!r} is neither Charge nor Duration")
     require("rtol", rtol, 1e-5, 0.1)
     if start is not None:
-        if start.glass != glass:
-            raise ValueError("start: the earlier run was made with another glass")
-        lost = [name for name in start.fraction if name not in ions]
-        if lost or start.native != native:
-            raise ValueError(f"start: its ions {', '.join(start.fraction)} must all be in ions")
-    problem = _scale(glass, ions, native, beam, drive, until, start)
+        _check_start(start, glass, ions, native)
+    problem, units = _scale(glass, ions, native, beam, drive, until, start, hop_length)
     # Errors in time add up at the start of a second run, before the mesh has learnt where its
     # fronts go.
     tol = min(0.5 * rtol, 1e-3) if start is None else min(0.1 * rtol, 3e-4)
+    if mesh is None:
+        return _refine(problem, units, rtol, tol)
     if isinstance(mesh, int | np.integer):
-        return _advance(problem, int(require("mesh", mesh, 20, 5000, "cells")), None, rtol, tol)
-    if mesh is not None:
-        mesh = np.array(mesh, dtype=float)
-        if mesh.ndim != 1 or mesh.size < 5 or not np.all(np.diff(mesh) > 0):
-            raise ValueError("mesh must hold at least five increasing node positions")
-        if mesh[0] != 0 or not np.isclose(mesh[-1], glass.thickness, rtol=1e-12):
-            raise ValueError(
-                f"mesh runs from {mesh[0]:g} to {mesh[-1]:g} m, not from 0 to the thickness"
-                f" {glass.thickness:g} m"
-            )
+        cells, nodes = int(require("mesh", mesh, 20, 5000, "cells")), None
+    else:
+        nodes = _checked_nodes(mesh, glass.thickness) / _NM
         # On nodes that do not follow, the front crosses cell by cell, and errors in time add up.
-        return _advance(problem, mesh.size - 1, mesh, rtol, 0.2 * rtol)
-    # Two meshes like these often show rtol; where they fail, their error tells how many cells do.
-    # A second run has two fronts from its beginning; untouched glass takes cells by its decades.
-    decades = max(np.log10(glass.thickness / _NM / (2 * problem.depth)), 0.0)
-    cells = round((32 if start is None else 56) * (0.01 / rtol) ** 0.32 * (1 + 0.15 * decades))
-    tol *= 1.5**2
-    coarse, failure = None, ""
-    while cells <= _MOST_CELLS:
-        try:
-            fine = _advance(problem, cells, None, rtol, tol)
-        except _Stuck as error:  # too few cells for this front: more may do
-            coarse, failure = None, f"; {error}"
-            cells += cells // 2
-            continue
-        growth = 1.5
-        if coarse is not None:
-            # Errors fall with the square of the cells, in time because ``tol`` does: so much of
-            # the error of the finer mesh is the difference of the two; twice that for safety.
-            share = 2.0 / ((fine.stats.cells / coarse.stats.cells) ** 2 - 1)
-            error = {key: share * d for key, d in _difference(coarse, fine).items()}
-            fine = replace(fine, stats=replace(fine.stats, estimated_error=error))
-            failure = f"; with {cells} cells the estimated errors are {error}"
-            if fine.resolved:
-                return fine
-            growth = min(max(1.5, 1.1 * np.sqrt(max(error.values()) / rtol)), 3.0)
-        if fine.front_depth == 0:  # which would pull all places back to its own
-            most = 1 - fine.fraction[native].min()
-            tol = min(tol, min(0.2 * rtol, 6e-4) * max(most, 1e-4))
-        coarse, tol = fine, tol / growth**2
-        cells = int(growth * cells)
-    raise SimulationError(f"simulate did not reach rtol = {rtol:g}{failure}")
+        cells, tol = nodes.size - 1, 0.2 * rtol
+    return _run(problem, units, scaled.solve(problem, cells, nodes, rtol, tol), rtol, {})

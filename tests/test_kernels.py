@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.constants import e
 from scipy.integrate import solve_ivp
 
-from cait_helpers import kernels, npp
+from cait_helpers import kernels
+from cait_helpers import laws as tabulated
 from cait_helpers.landscape import activated_diffusivity, gaussian_sed
 from cait_helpers.npp import Charge, CurrentDensity, Glass, simulate
 
@@ -18,9 +19,9 @@ quietly = settings(deadline=None, derandomize=True, max_examples=30)
 seeds = st.integers(0, 2**32 - 1)
 
 
-def tables(*laws) -> np.ndarray:
+def tables(*laws) -> tuple[np.ndarray, np.ndarray]:
     """The kernels' table of laws given as constants or callables (nm^2 per unit of time)."""
-    return npp._tables(list(laws), 1.0)
+    return tabulated.tabulate({str(i): law for i, law in enumerate(laws)}, 1.0)
 
 
 def steep(y):
@@ -43,8 +44,10 @@ def problem(seed: int, ions: int, cells: int = 7):
     return x, v, state, extra, tables(*laws)
 
 
-def setting(table, beam=0, potentiostatic=False, clock_floor=0.0) -> kernels.Setting:
-    return kernels.Setting(LAM2, table, beam, potentiostatic, clock_floor)
+def setting(table, beam=0, potentiostatic=False, clock_floor=0.0, hops=None) -> kernels.Setting:
+    rows, edges = table
+    half = np.zeros(edges.size) if hops is None else 0.5 * np.asarray(hops)
+    return kernels.Setting(LAM2, rows, edges, half, beam, potentiostatic, clock_floor)
 
 
 def face_widths(x) -> np.ndarray:
@@ -76,18 +79,19 @@ def dense(lower, diag, upper) -> np.ndarray:
     return matrix
 
 
+@pytest.mark.parametrize("hop", [0.0, 1.3])
 @pytest.mark.parametrize("potentiostatic", [False, True])
 @pytest.mark.parametrize(("ions", "beam"), [(2, 0), (3, 0), (3, 1)])
 @quietly
 @given(seed=seeds)
-def test_the_jacobian_is_the_derivative(ions, beam, potentiostatic, seed):
+def test_the_jacobian_is_the_derivative(ions, beam, potentiostatic, hop, seed):
     """shift I - d rhs/d state against central differences, on moving random meshes.
 
     Under a voltage dt/ds depends on the state as well, which adds (static part) x (its gradient).
     """
     x, v, state, extra, table = problem(seed, ions)
     n, k = state.shape
-    p = setting(table, beam, potentiostatic, clock_floor=0.1)
+    p = setting(table, beam, potentiostatic, 0.1, [hop / (i + 1) for i in range(ions)])
     _, clock, static = change(p, x, v, state, extra)
     y, d, dd, unused = (np.empty((n, k)) for _ in range(4))
     kernels.stabilise(p, x, v, state, clock, y, d, dd, unused)
@@ -116,11 +120,14 @@ def test_the_jacobian_is_the_derivative(ions, beam, potentiostatic, seed):
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("hop", [0.0, 1.3])
 @pytest.mark.parametrize("potentiostatic", [False, True])
 @pytest.mark.parametrize(("ions", "beam"), [(2, 0), (3, 0), (3, 1)])
 @quietly
 @given(seed=seeds)
-def test_the_change_of_the_rates_with_the_mesh_is_the_derivative(ions, beam, potentiostatic, seed):
+def test_the_change_of_the_rates_with_the_mesh_is_the_derivative(
+    ions, beam, potentiostatic, hop, seed
+):
     """d rhs/ds at a fixed state against central differences: the nodes go on, the current swings.
 
     Not at y > 1.04, where D is cut off and has no derivative.
@@ -128,7 +135,7 @@ def test_the_change_of_the_rates_with_the_mesh_is_the_derivative(ions, beam, pot
     x, v, state, extra, table = problem(seed, ions)
     state[:, -1] = state[0, -1] + 0.01 * (state[:, -1] - state[0, -1])
     n, k = state.shape
-    p = setting(table, beam, potentiostatic, clock_floor=0.1)
+    p = setting(table, beam, potentiostatic, 0.1, [hop / (i + 1) for i in range(ions)])
     swing = 0.0 if potentiostatic else 0.7
     _, clock, static = change(p, x, v, state, extra)
     y, d, dd, unused, found = (np.empty((n, k)) for _ in range(5))
@@ -162,14 +169,14 @@ def test_errors_of_the_amounts_change_the_drop_as_the_resistance(seed, ions):
     def drop(composition):
         state[:, :-1] = composition * np.diff(x)[:, None]
         kernels.rest_field(p, x, state, 1.0)
-        return width[:-1] @ state[:-1, -1]  # the last face is the back's, where the ions do not err
+        return width[:-2] @ state[:-2, -1]  # but for the back, where the glass is the untouched one
 
     expected = (drop(composition + shift) - drop(composition - shift)) / 2
     drop(composition)
     kernels.stabilise(p, x, v, state, 1.0, y, d, dd, unused)
     errors = np.zeros((n, k))
-    errors[:, :-1] = shift * np.diff(x)[:, None]
-    found = kernels.drop_error(x, width, state, y, d, dd, errors)
+    errors[:-2, :-1] = shift * np.diff(x)[:-2, None]
+    found = kernels.drop_error(p, x, width, state, y, d, dd, errors)
     assert found == pytest.approx(expected, rel=1e-6)
 
 
@@ -289,7 +296,7 @@ def test_holes_are_filled_from_next_door(seed, ions):
     deep = rng.uniform(0, 0.03)
     state[rng.integers(1, 12), 0] = -deep
     y = np.empty_like(state)
-    p = setting(np.zeros((ions, 1, 4)))
+    p = setting((np.zeros((ions, 1, 4)), np.zeros(ions)))
     kernels.fractions(p, x, state, y)
     deepest = min(0.0, y.min())
     before, fields = np.diff(x) @ y, state[:, -1].copy()
@@ -300,56 +307,98 @@ def test_holes_are_filled_from_next_door(seed, ions):
     assert y.min() > -1e-12
 
 
-# --- tables, records, meshes ---
+# --- tables ---
 
 
-def test_the_table_reproduces_a_diffusivity_and_its_slope():
-    """D(y) over four decades by cubic pieces, to 1e-6 where the floor at 1e-4 is not seen."""
-    table = tables(1e-3, D_LI)
-    y = np.linspace(0.2, 1.0, 1234)
-    found = np.array([kernels.coefficient(v, 1, table) for v in y])
-    np.testing.assert_allclose(found, D_LI(y), rtol=1e-6)
-    step = 1e-5
-    inner = y[1:-1]
-    slope = (D_LI(inner + step) - D_LI(inner - step)) / (2 * step)
-    found = np.array([kernels.coefficient_slope(v, 1, table) for v in inner])
-    # the second difference of D_LI, and its own interpolation, leave 1e-4
-    np.testing.assert_allclose(found, slope, rtol=2e-4)
-    # lower down the floor shows: (1e-4/y)^2 / 2 of y, times the slope of ln D on ln y, below 2
-    low = np.geomspace(2e-3, 0.2, 100)
-    found = np.array([kernels.coefficient(v, 1, table) for v in low])
-    np.testing.assert_allclose(found, D_LI(low), rtol=2.5e-3)
+def read(table, fractions, ion=1):
+    """D and its slope as the kernels read them, shape (m, 2)."""
+    return np.array([kernels.coefficient(y, ion, setting(table)) for y in fractions])
+
+
+@pytest.mark.parametrize("fwhm", [0.05, 0.113, 0.25, 0.4])
+def test_the_table_reproduces_a_diffusivity_and_its_slope(fwhm):
+    """D(y) over all decades that profiles see: 1e-4 of itself at 1e-4, and 1 % at 1e-5."""
+    law = activated_diffusivity(gaussian_sed(fwhm), 1.0, T, 0.9)
+    table = tables(1e-3, law)
+    for low, high, value, slope in (
+        (0.2, 1.0, 2e-6, 3e-4), (1e-2, 0.2, 2e-5, 3e-3), (1e-4, 1e-2, 2e-3, 5e-2),
+        (1e-5, 1e-4, 2e-2, 0.3),
+    ):  # fmt: skip
+        y = np.geomspace(low, 0.999 * high, 500)
+        found = read(table, y)
+        np.testing.assert_allclose(found[:, 0], law(y), rtol=value)
+        np.testing.assert_allclose(found[:, 1], law(y) * law.log_slope(y) / y, rtol=slope)
+
+
+@pytest.mark.parametrize("immobile", [0.02, 0.1, 0.3, 0.5])
+def test_the_table_knows_where_a_law_has_its_edge(immobile):
+    """Just above an immobile share D rises as steeply as at zero, and below it nothing moves."""
+    law = activated_diffusivity(gaussian_sed(0.25), 1.0, T, 0.9, immobile=immobile)
+    for one in (law, lambda y: law(y)):  # told by the law, or found
+        table = tables(1e-3, one)
+        assert table[1][1] == pytest.approx(immobile, abs=2e-4 if one is not law else 0)
+        y = immobile + (1 - immobile) * np.geomspace(2e-3, 0.999, 500)
+        np.testing.assert_allclose(read(table, y)[:, 0], law(y), rtol=2e-2)
+        y = np.linspace(0.0, 0.99, 50) * immobile
+        np.testing.assert_allclose(read(table, y)[:, 0], law(y), rtol=1e-6)
+        # a law beside it is none the worse
+        y = np.array([0.1, 0.5])
+        np.testing.assert_allclose(read(tables(one, D_LI), y)[:, 0], D_LI(y), rtol=1e-5)
 
 
 @quietly
-@given(y=st.floats(1e-9, 1.01))
-def test_the_slope_of_the_table_is_the_slope_of_its_value(y):
-    """dD/dy against central differences, through the pieces and up to 1."""
-    table = tables(0.3, D_LI)
-    step = 1e-5 * y
-    values = [kernels.coefficient(v, 1, table) for v in (y - step, y + step)]
-    value, slope = kernels.coefficient(y, 1, table), kernels.coefficient_slope(y, 1, table)
+@given(y=st.floats(1e-9, 1.01), immobile=st.sampled_from([0.0, 0.3]))
+def test_the_slope_of_the_table_is_the_slope_of_its_value(y, immobile):
+    """dD/dy against central differences, through the pieces, on both sides of an edge."""
+    law = activated_diffusivity(gaussian_sed(0.250), 1.0, T, 0.9, immobile=immobile)
+    table = tables(0.3, law)
+    step = 1e-5 * (y if immobile == 0 else max(abs(y - immobile), 1e-6))
+    values = read(table, [y - step, y + step])[:, 0]
+    value, slope = read(table, [y])[0]
     # the second derivative jumps where pieces meet: step times it, and rounding 1e-16/1e-5
-    tolerance = 1e-4 * abs(slope) + 1e-10 * value / y
+    tolerance = 1e-4 * abs(slope) + 1e-10 * value / y + 1e-15 / step
     assert (values[1] - values[0]) / (2 * step) == pytest.approx(slope, abs=tolerance)
 
 
 def test_a_constant_is_a_constant():
     """The marker in the table leads to D and no slope, at any fraction."""
     table = tables(0.3, D_LI)
-    for y in (-0.1, 0.0, 1e-13, 0.5, 1.0, 1.2):
-        assert kernels.coefficient(y, 0, table) == pytest.approx(0.3, rel=1e-14)
-        assert kernels.coefficient_slope(y, 0, table) == 0.0
+    for value, slope in read(table, (-0.1, 0.0, 1e-13, 0.5, 1.0, 1.2), ion=0):
+        assert value == pytest.approx(0.3, rel=1e-14)
+        assert slope == 0.0
 
 
 def test_a_law_is_continuous_at_both_ends():
     """Below zero and above one the table goes on without a jump, and stays positive."""
     table = tables(0.3, D_LI)
     for edge in (0.0, 1e-12, 1.0):
-        a, b = (kernels.coefficient(edge + s * 1e-13, 1, table) for s in (-1, 1))
-        assert a == pytest.approx(b, rel=1e-9)
-    assert kernels.coefficient(-0.5, 1, table) > 0
-    assert np.isfinite(kernels.coefficient(5.0, 1, table))
+        a, b = read(table, [edge - 1e-13, edge + 1e-13])[:, 0]
+        assert a == pytest.approx(b, rel=1e-6)
+    assert read(table, [-0.5])[0, 0] > 0
+    assert np.isfinite(read(table, [5.0])).all()
+
+
+# --- drift beyond the linear law ---
+
+
+@quietly
+@given(f=st.floats(-30, 30), half_hop=st.floats(1e-3, 3.0))
+def test_the_drift_is_a_hyperbolic_sine(f, half_hop):
+    """sinh(a f)/a and its slope cosh(a f), in plain arithmetic, to the last digits."""
+    value, slope = kernels.drift(f, half_hop)
+    assert value == pytest.approx(np.sinh(half_hop * f) / half_hop, rel=1e-11)
+    assert slope == pytest.approx(np.cosh(half_hop * f), rel=1e-11)
+
+
+def test_a_hop_of_no_length_drifts_with_the_field():
+    """The linear law, and its continuous limit."""
+    assert kernels.drift(0.7, 0.0) == (0.7, 1.0)
+    assert kernels.drift(0.7, 1e-6) == pytest.approx((0.7, 1.0), rel=1e-12)
+    assert kernels.drift_excess(0.0, 0.2) == 1.0
+    assert kernels.drift_excess(2.0, 0.5) == pytest.approx(np.sinh(1.0), rel=1e-12)
+
+
+# --- records, meshes ---
 
 
 @quietly
@@ -421,10 +470,8 @@ def test_compiled_and_plain_kernels_agree(ions):
     n, k = state.shape
     p = setting(table, potentiostatic=True)
     for y in (-1.0, 1e-13, 0.3, 1.0, 1.1):
-        for kernel in (kernels.coefficient, kernels.coefficient_slope):
-            assert kernel(y, k - 1, table) == pytest.approx(
-                kernel.py_func(y, k - 1, table), rel=1e-14
-            )
+        plain = kernels.coefficient.py_func(y, k - 1, p)
+        assert kernels.coefficient(y, k - 1, p) == pytest.approx(plain, rel=1e-14)
     knots, values = np.array([0.0, 1.0, 3.0]), np.array([1.0, 2.0, 0.5])
     assert kernels.recorded(2.2, knots, values) == kernels.recorded.py_func(2.2, knots, values)
     width = face_widths(x)

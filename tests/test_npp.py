@@ -81,7 +81,7 @@ def average(f, nodes):
         ("thickness", "[5e-08, 0.005] m"),
         ("ion_density", "[1e+25, 1e+30] m^-3"),
         ("permittivity", "[1, 200]"),
-        ("temperature", "[150, 1000] K"),
+        ("temperature", "[200, 1000] K"),
     ],
 )
 @pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf, "thick", None, [1.0, 2.0]])
@@ -188,8 +188,24 @@ def changed(**arguments):
         ({"ions": {"Li": D_BULK, "K": -1.0}}, r"ions\['K'\] = -1 .*outside"),
         ({"ions": {"Li": np.nan, "K": 1e-20}}, r"ions\['Li'\] = nan .*outside"),
         ({"ions": {"Li": D_BULK, "K": "slow"}}, r"ions\['K'\] = 'slow' is not a number"),
-        ({"ions": {"Li": lambda y: -D_BULK + 0 * y, "K": 1e-20}}, "ions: .*positive and finite"),
-        ({"ions": {"Li": lambda y: np.nan * y, "K": 1e-20}}, "ions: .*positive and finite"),
+        (
+            {"ions": {"Li": lambda y: -D_BULK + 0 * y, "K": 1e-20}},
+            r"ions\['Li'\]: .*positive and finite .*, not -1e-18 m\^2/s at",
+        ),
+        (
+            {"ions": {"Li": lambda y: np.nan * y, "K": 1e-20}},
+            r"ions\['Li'\]: .*positive and finite",
+        ),
+        ({"ions": {"Li": lambda y: D_BULK * y[:3], "K": 1e-20}}, r"ions\['Li'\]: .*shape \(3,\)"),
+        (
+            {"ions": {"Li": D_BULK, "K": lambda y: 1e-20 * (1 + 1j * y)}},
+            r"ions\['K'\]: .*real number",
+        ),
+        ({"ions": {"Li": lambda y: "fast", "K": 1e-20}}, r"ions\['Li'\]: .*not str"),
+        ({"ions": {"Li": lambda y: 1 / 0, "K": 1e-20}}, r"ions\['Li'\]: .*ZeroDivisionError"),
+        ({"hop_length": 1e-9}, "hop_length = 1e-09 is not a mapping"),
+        ({"hop_length": {"Na": 1e-9}}, "hop_length: 'Na' is not among the ions Li, K"),
+        ({"hop_length": {"K": -1e-9}}, r"hop_length\['K'\] = -1e-09 m is outside \[0, 1e-08\] m"),
         ({"ions": {}}, "native = 'Li' is not among"),
         ({"native": "Na"}, "native = 'Na' is not among the ions Li, K"),
         ({"beam": "Na"}, "beam = 'Na' is not among the ions Li, K"),
@@ -643,7 +659,7 @@ PROBLEMS = [(ion, drive) for ion in FOREIGN for drive in ("voltage", "current")]
 def test_the_estimated_error_covers_the_true_one(ion, drive):
     """Against a run asked for 1e-4: the true error is below rtol and near the largest estimate."""
     run, reference = replace_lithium(ion, drive), replace_lithium(ion, drive, 1e-4)
-    true = npp._difference(run, reference)
+    true = npp.difference(run, reference)
     estimated = run.stats.estimated_error
     assert set(estimated) == {"profile", "plateau", "front", "drive"}
     # the reference errs as well, by at most its own tolerance
@@ -659,7 +675,7 @@ def test_the_estimated_error_is_honest_and_not_timid():
     ratios = []
     for ion, drive in PROBLEMS:
         run, reference = replace_lithium(ion, drive), replace_lithium(ion, drive, 1e-4)
-        true = max(npp._difference(run, reference).values())
+        true = max(npp.difference(run, reference).values())
         ratios.append(true / max(run.stats.estimated_error.values()))
     assert max(ratios) < 2  # what the estimate promises
     assert np.exp(np.mean(np.log(ratios))) > 0.2  # a larger estimate would only cost cells
@@ -686,7 +702,8 @@ def test_rtol_buys_accuracy():
         exact = average(logistic, run.nodes)
         missed.append(np.abs(run.fraction["Li"] - exact) @ np.diff(run.nodes) / depth)
         assert missed[-1] < 2 * rtol
-    assert missed[2] < 0.3 * missed[0]  # 1e-1 is met by the first two meshes anyway
+    # 1e-1 of the few ions behind the wave, 1e-5 of N, asks for much already
+    assert missed[2] < 0.5 * missed[0]
 
 
 def test_an_accuracy_that_cannot_be_shown_is_refused():
@@ -737,7 +754,10 @@ def test_a_run_on_one_mesh_is_never_called_resolved():
         ({"drive": Voltage([1.0, 1.0], [0.0, 10.0])}, r"charge asked for was not reached"),
         ({"drive": Voltage(1e6)}, r"time step collapsed"),
         ({"ions": {"Li": D_BULK, "K": 1e-16}, "until": Charge(300.0)}, r"come to the back"),
-        ({"drive": Voltage([1.0, 1.0, 0.0, 0.0], [0.0, 40.0, 40.1, 99.0])}, r"floats at 0\.0"),
+        (
+            {"drive": Voltage([1.0, 1.0, 0.0, 0.0], [0.0, 40.0, 40.1, 99.0])},
+            r"floats at 0\.\d+ V by diffusion alone",
+        ),
     ],
     ids=["record ends", "a million volts", "foreign ion at the back", "shorted"],
 )
@@ -746,6 +766,46 @@ def test_what_cannot_be_simulated_raises_and_says_where_it_stopped(arguments, sa
     with pytest.raises(SimulationError, match=said) as caught:
         changed(**arguments)
     assert " s and " in str(caught.value) and "C/m^2" in str(caught.value)
+
+
+def test_a_law_that_writes_into_its_argument_harms_no_other_run():
+    """It gets an array of its own: the next run, of an innocent law, keeps every bit."""
+
+    def vandal(y):
+        y[y < 0.3] = 0.3
+        return D_BULK * y
+
+    before = changed(rtol=1e-2)
+    assert changed(ions={"Li": vandal, "K": 1e-20}, rtol=1e-2).resolved
+    after = changed(rtol=1e-2)
+    np.testing.assert_array_equal(before.fraction["Li"], after.fraction["Li"])
+
+
+@pytest.mark.parametrize("rtol", [1e-2, 1e-3])
+@pytest.mark.parametrize(("fwhm", "log_m"), [(0.113, -3.3), (0.15, -4.5), (0.113, -4.0)])
+def test_fractions_are_right_down_to_the_last_decades(fwhm, log_m, rtol):
+    """Narrow landscapes leave 4e-4 to 1e-5 of the native ions: the exact fan, place by place.
+
+    Within rtol of the fraction, 1e-6 of N, and the finite width, 4 % and more where the front's
+    tail is still felt.
+    """
+    law = activated_diffusivity(gaussian_sed(fwhm), D_BULK, T, 0.9)
+    foreign, depth, width = D_BULK * 10**log_m, 600e-9, 0.15e-9
+    run = simulate(
+        Glass(50e-6, N, 8.0, T),
+        {"Li": law, "M": foreign},
+        "Li",
+        "M",
+        CurrentDensity(e * N * foreign / width),
+        Charge(e * N * depth),
+        rtol=rtol,
+    )
+    theory = front(law, foreign)
+    for share in (1 / 3, 0.5, 0.7, 0.9):
+        exact = float(theory.fan(share * theory.speed))
+        found = float(run.at("Li", [share * run.front_depth])[0])
+        assert abs(found - exact) < (rtol + 0.04) * exact + 1e-6
+    assert run.resolved
 
 
 def test_a_law_may_return_one_number_for_all_fractions():

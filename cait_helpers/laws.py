@@ -1,0 +1,134 @@
+"""A law D(y) as the kernels read it: asked once, checked, and turned into cubic pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .checks import Array
+
+PIECES = 1280
+SMALLEST = 1e-7  # fractions below count as about this one: laws like eqn (2) are steep at zero
+AHEAD = 1e-4  # fraction of a foreign ion in the foot of its front
+JUMP = 2.0  # of ln D from one point to the next: the law has an edge there
+Law = float | Callable
+
+
+def values_of(name: str, D: Callable, fraction: Array) -> Array:
+    """D (m^2/s) of the ion ``name`` at fractions (m,); ValueError if that is no law.
+
+    The law gets an array of its own, whatever it does with it.
+    """
+    given = fraction.copy()
+    try:
+        found = D(given)
+    except Exception as error:
+        raise ValueError(
+            f"ions[{name!r}]: the law raised {type(error).__name__} for fractions in (0, 1]:"
+            f" {error}"
+        ) from error
+    try:
+        if np.asarray(found).dtype.kind not in "iuf":
+            raise TypeError
+        values = np.array(np.broadcast_to(found, fraction.shape), dtype=float)
+    except (TypeError, ValueError):
+        shape = np.shape(found) if isinstance(found, np.ndarray | list | tuple) else ()
+        raise ValueError(
+            f"ions[{name!r}]: the law must return one real number for each of the fractions, shape"
+            f" {fraction.shape}, not {type(found).__name__} of shape {shape}"
+        ) from None
+    good = (values > 0) & np.isfinite(values)
+    if not good.all():
+        at = int(np.argmin(good))
+        raise ValueError(
+            f"ions[{name!r}]: a diffusivity must be positive and finite for fractions in (0, 1],"
+            f" not {values[at]:g} m^2/s at {fraction[at]:.3g}"
+        )
+    return values
+
+
+def edge_of(name: str, D: Callable, share: Array, values: Array) -> float:
+    """Fraction at which the law jumps, such as its immobile share; zero for a law without.
+
+    Between the two points with the largest step of ln D, by bisection.
+    """
+    own = getattr(D, "immobile", None)
+    if isinstance(own, float) and 0 <= own < 1:
+        return own
+    step = np.abs(np.diff(np.log(values)))
+    step[share[1:] < 1e-3] = 0.0  # steep at zero is no jump
+    c = int(np.argmax(step))
+    if step[c] < JUMP:
+        return 0.0
+    ends = np.array([share[c], share[c + 1]])
+    known = np.log(values[c : c + 2])
+    while ends[1] - ends[0] > 1e-12:
+        middle = 0.5 * ends.sum()
+        found = np.log(values_of(name, D, np.array([middle]))[0])
+        side = int(abs(found - known[0]) > abs(known[1] - found))
+        ends[side], known[side] = middle, found
+    return float(ends[1])
+
+
+def pieces(values: Array) -> Array:
+    """Hermite's cubics through values at equal steps, shape (m - 1, 4).
+
+    With the slopes of ln D, so that steep laws stay monotone.
+    """
+    slope = values * np.gradient(np.log(values), edge_order=2)
+    rise, left, right = np.diff(values), slope[:-1], slope[1:]
+    return np.stack(
+        [values[:-1], left, 3 * rise - 2 * left - right, left + right - 2 * rise], axis=1
+    )
+
+
+def shares(count: int) -> Array:
+    """Fractions at equal steps of their square root, from ``SMALLEST`` to 1, shape (count + 1,)."""
+    return np.minimum(np.hypot(np.linspace(0.0, 1.0, count + 1) ** 2, SMALLEST), 1.0)
+
+
+def tabulate(laws: dict[str, Law], unit: float) -> tuple[Array, Array]:
+    """All laws in multiples of ``unit``, as :func:`kernels.coefficient` reads them.
+
+    Parameters
+    ----------
+    laws : dict of str to float or callable
+        D (m^2/s) of each ion, or D against its fraction.
+    unit : float
+        (m^2/s)
+
+    Returns
+    -------
+    table : ndarray, shape (ions, pieces, 4)
+    edges : ndarray, shape (ions,)
+        Fraction at which a law jumps; zero for a law without. If any has an edge, there are twice
+        the pieces.
+    """
+    share = shares(PIECES)
+    values = {name: values_of(name, D, share) for name, D in laws.items() if callable(D)}
+    edges = np.array(
+        [
+            edge_of(name, D, share, values[name]) if name in values else 0.0
+            for name, D in laws.items()
+        ]
+    )
+    count = (2 * PIECES if edges.any() else PIECES) if values else 1
+    table = np.zeros((len(laws), count, 4))
+    for place, edge, (name, D) in zip(table, edges, laws.items(), strict=True):
+        if name not in values:  # marked as a constant
+            place[0, :2] = D / unit, np.nan
+        elif edge > 0:
+            below = values_of(name, D, edge * np.minimum(share, 1 - SMALLEST))
+            place[:PIECES] = pieces(values_of(name, D, edge + (1 - edge) * share) / unit)
+            place[PIECES:] = pieces(below / unit)
+        elif count == PIECES:
+            place[:] = pieces(values[name] / unit)
+        else:
+            place[:] = pieces(values_of(name, D, shares(count)) / unit)
+    return table, edges
+
+
+def value_at(name: str, D: Law, fraction: float) -> float:
+    """D (m^2/s) at one fraction."""
+    return float(values_of(name, D, np.array([fraction]))[0]) if callable(D) else float(D)
