@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.polynomial import Polynomial
 from numpy.polynomial.legendre import legvander
 from numpy.typing import ArrayLike, NDArray
 from scipy.constants import e
 
+from . import profile_checks
 from .checks import CHARGE, ION_DENSITY, Array, require
 from .exports import Recording
-from .tables import SimsError
-
-
-@dataclass(frozen=True)
-class Check:
-    """One test of a profile: passed if ``low <= value <= high``."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-    message: str
-
-    @property
-    def passed(self) -> bool:
-        """False as well if the value is nan."""
-        return bool(self.low <= self.value <= self.high)
-
-    def __str__(self) -> str:
-        verdict = "ok    " if self.passed else "FAILED"
-        allowed = f"(allowed {self.low:.3g} to {self.high:.3g})"
-        return f"{verdict} {self.name}: {self.value:.3g} {allowed}: {self.message}"
+from .profile_checks import Check
+from .resolution import Resolution
+from .tables import SimsError, Source
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +49,12 @@ class Profile:
         Relative changes of ``scale`` with depth, linear to cubic, that the counting noise of the
         matrix signal leaves open: each with an independent coefficient of variance one.
     used : ndarray of bool, shape (n,)
-        False in the surface transient.
+        False in the surface transient and in cycles that are left out.
     checks : tuple of Check
+    assumptions : tuple of str
+        What was taken for granted because nobody has stated it, in words.
+    source : Source or None
+        The export as it was read.
     """
 
     native: str
@@ -81,7 +69,9 @@ class Profile:
     background: dict[str, float]
     drift: Array
     used: NDArray[np.bool_]
-    checks: tuple[Check, ...]
+    checks: tuple[Check, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    source: Source | None = None
 
     @property
     def depth(self) -> Array:
@@ -94,8 +84,8 @@ class Profile:
         return all(check.passed for check in self.checks)
 
     def report(self) -> str:
-        """One line a check."""
-        return "\n".join(map(str, self.checks))
+        """One line a check, then one an assumption."""
+        return "\n".join([*map(str, self.checks), *(f"note   {a}" for a in self.assumptions)])
 
 
 # --- the steps ------------------------------------------------------------------------------
@@ -131,7 +121,8 @@ def steady_reference(matrix: ArrayLike, used: ArrayLike | None = None) -> tuple[
     square = np.sum((matrix - smooth)[used] ** 2) / (used.sum() - 4)
     kept = max(0.0, 1 - matrix[used].mean() / max(square, 1e-300))
     reference = np.maximum(smooth + kept * (matrix - smooth), floor)
-    return reference, kept * np.sqrt(matrix + 1) / reference
+    # what is kept of the counting noise, and what is lost of the flicker: kept of the former
+    return reference, np.sqrt(kept * (matrix + 1)) / reference
 
 
 def reference_drift(matrix: ArrayLike, used: ArrayLike) -> Array:
@@ -184,6 +175,58 @@ def exchanged_charge(edges: ArrayLike, foreign_fraction: ArrayLike, ion_density:
     return float(e * ion_density * np.sum(np.diff(edges) * np.asarray(foreign_fraction)))
 
 
+def charge_found(profile: Profile, ion_density: float) -> Array:
+    """Charge per area (C/m^2) of the foreign ions down to the end of each cycle, shape (n,).
+
+    In the transient the fraction is taken from the first ten cycles after it, in cycles that are
+    left out from their neighbours.
+    """
+    fraction, used = profile.fraction[profile.foreign], profile.used
+    cycle = np.arange(used.size)
+    there = np.flatnonzero(used)
+    filled = np.interp(cycle, there, fraction[there])
+    filled[: there[0]] = fraction[there[:10]].mean()
+    return e * ion_density * np.cumsum(np.diff(profile.edges) * filled)
+
+
+def settled_cycle(matrix: ArrayLike) -> int:
+    """First cycle behind the surface transient, as the matrix signal shows it.
+
+    Twice the number of cycles after which the next few lie on the line through those behind them,
+    to 3 standard errors and 1 %: what relaxes exponentially goes on below the noise.
+    """
+    matrix = np.asarray(matrix, dtype=float)
+    block = max(5, matrix.size // 40)
+    x = np.arange(4 * block)
+    for start in range(matrix.size // 8):
+        near = matrix[start : start + block]
+        ahead = matrix[start + block : start + 5 * block]
+        slope, level = np.polyfit(x[: ahead.size], ahead, 1)
+        scatter = np.std(ahead - level - slope * x[: ahead.size])
+        # at the middle of the block the line is known to 2.6 standard errors of a mean of ahead
+        error = scatter * np.sqrt(1 / block + 2.6**2 / ahead.size)
+        line = level - slope * (block + 1) / 2
+        if abs(near.mean() - line) <= 3 * error + 0.01 * abs(line):
+            return 2 * start
+    return matrix.size // 4
+
+
+def scatter_variance(signal: ArrayLike) -> Array:
+    """Variance of each value of a smooth signal, shape (n,), from second differences near it.
+
+    By their median over 41 values: a front, where the signal does bend, is not noise.
+    """
+    signal = np.asarray(signal, dtype=float)
+    bend = np.abs(np.diff(signal, 2)) / np.sqrt(6)
+    reach = min(20, (signal.size - 3) // 2)
+    windows = sliding_window_view(np.pad(bend, reach + 1, mode="reflect"), 2 * reach + 1)
+    noise = 1.4826 * np.median(windows, axis=-1)[: signal.size]
+    return np.maximum(noise, 1e-7 * np.abs(signal).max()) ** 2
+
+
+# --- all steps ------------------------------------------------------------------------------
+
+
 def normalise(
     recording: Recording,
     native: str,
@@ -191,12 +234,14 @@ def normalise(
     matrix: str,
     crater_depth: float,
     *,
-    transient: float = 0.0,
+    transient: float | None = None,
     background: float | Mapping[str, float] | None = None,
     pulses: float | None = None,
     rate_ratio: float = 1.0,
     charge: float | None = None,
     ion_density: float | None = None,
+    resolution: Resolution | None = None,
+    leave_out: Sequence[int] = (),
 ) -> Profile:
     """Turn counts against time into fractions against depth, with errors and checks.
 
@@ -213,16 +258,22 @@ def normalise(
         Channel names.
     crater_depth : float
         Depth (m) of the crater at the end of the sputter time.
-    transient : float
-        Depth (m) of the surface transient, not used.
+    transient : float, optional
+        Depth (m) of the surface transient, not used; by default as `settled_cycle` says. Never
+        less than two widths of the resolution, which meets no glass above the surface.
     background : float or mapping of str to float, optional
-        Counts per cycle, of both ions or of each channel named.
+        Counts per cycle, of both ions or of each channel named. By default that of the foreign
+        ion is its mean deep in untouched glass, and that of the native ion is zero.
     pulses : float, optional
-        Primary pulses per cycle: corrects for dead time.
+        Primary pulses per cycle: corrects for dead time; ``inf`` states that there is none.
     rate_ratio : float
         Sputter rate of the replaced over that of the unreplaced glass.
     charge, ion_density : float, optional
         Charge per area (C/m^2) that has passed and N (m^-3), for the charge balance.
+    resolution : Resolution, optional
+        Depth resolution of the profile, for the transient.
+    leave_out : sequence of int, optional
+        Numbers of cycles, from one on, that are not used.
 
     Raises
     ------
@@ -235,189 +286,292 @@ def normalise(
     if len(set(ions)) < 3:
         raise ValueError(f"native, foreign, matrix = {ions} must be three different channels")
     crater_depth = require("crater_depth", crater_depth, 1e-9, 1e-4, "m")
-    transient = require("transient", transient, 0, crater_depth / 2, "m")
+    if transient is not None:
+        transient = require("transient", transient, 0, crater_depth / 2, "m")
     rate_ratio = require("rate_ratio", rate_ratio, 0.1, 10)
     if charge is not None:
         charge = require("charge", charge, *CHARGE)
         ion_density = require("ion_density", ion_density, *ION_DENSITY)
-    if not isinstance(background, Mapping):
-        background = dict.fromkeys((native, foreign), 0.0 if background is None else background)
-    if not set(background) <= set(ions):
-        raise ValueError(f"background names {sorted(background)}; allowed are {ions}")
-    level = {ion: require(f"background of {ion}", background.get(ion, 0.0), 0, 1e9) for ion in ions}
-
+    stated = _stated_background(background, ions)
     time, raw, lags = recording.cycles(*ions)
-    cycle = np.arange(time.size - 1)
-    if cycle.size < 20:
-        raise SimsError(f"{recording.path}: {cycle.size} common cycles, at least 20 are needed")
-    counts, variance, net = {}, {}, {}
-    for ion in ions:
-        counts[ion], variance[ion] = _arrived(recording, ion, raw[ion], pulses)
-        net[ion] = counts[ion] - level[ion]
-        if net[ion].sum() <= 0:
-            raise SimsError(f"{recording.path}: no counts of {ion} above its background")
+    signals = _signals(recording, raw, pulses, leave_out)
+    crater = crater_depth, recording.total_time, rate_ratio
+    ground = _ground(signals, ions, stated, time, crater, transient, resolution)
+    reference, used, zone = ground.reference, ground.used, ground.zone
 
-    y = None
-    for _ in range(2):  # fractions need the used cycles; these the depth, and it the fraction
-        edges = sputter_depth(time, crater_depth, recording.total_time, y, rate_ratio)
-        used = edges[:-1] >= transient * (1 - 1e-9)
-        reference, reference_error = steady_reference(net[matrix], used)
-        front = front_cycle(net[native] / reference)
-        bulk = cycle >= min((front + cycle.size) // 2, cycle.size - 5)
-        # no less than its own error: background alone leaves a profile whose checks fail
-        bulk_counts = max(net[native][bulk].sum(), 1 + np.sqrt(counts[native][bulk].sum()))
-        native_level = bulk_counts / reference[bulk].sum()
-        y = net[native] / (native_level * reference)
-    zone = used & (cycle < front)
+    base, deep = _foreign_background(signals, foreign, stated, ground)
+    net = ground.net | {foreign: signals.above(foreign, base)}
     # positive unless there is no replaced zone: then foreign fractions are nan and checks fail
-    found, replaced = net[foreign][zone].sum(), (reference * (1 - y))[zone].sum()
+    found, replaced = net[foreign][zone].sum(), (reference * (1 - ground.y))[zone].sum()
     foreign_level = found / replaced if min(found, replaced) > 0 else np.nan
-
-    scale = {native: native_level * reference, foreign: foreign_level * reference}
+    scale = {native: ground.native_level * reference, foreign: foreign_level * reference}
     fraction = {ion: net[ion] / scale[ion] for ion in scale}
     sigma = {
-        ion: np.hypot(np.sqrt(variance[ion]) / scale[ion], fraction[ion] * reference_error)
+        ion: np.hypot(np.sqrt(signals.variance[ion]) / scale[ion], fraction[ion] * ground.flicker)
         for ion in scale
     }
-    native_error = np.sqrt(
-        1 / max(counts[native][bulk].sum(), 1) + np.mean(reference_error[bulk] ** 2) / bulk.sum()
-    )
-    foreign_error = np.nan
-    if foreign_level > 0:
-        spread = np.sum((reference * sigma[native])[zone] ** 2)
-        spread += (native_error * (reference * y)[zone].sum()) ** 2
-        foreign_error = np.sqrt(1 / counts[foreign][zone].sum() + spread / replaced**2)
-
-    steady = [raw[native][bulk], raw[matrix][used]]
-    place = float(edges[front] / edges[-1])
-    where = "depth, as a share of the profile, where the native ion falls below half"
-    span = float(reference[used].max() / reference[used].min())
-    checks = [
-        _swap_check(net, reference, used),
-        _bulk_check(fraction[native][bulk]),
-        Check("front inside the profile", place, 1e-3, 0.9, where),
-        _mass_check(fraction, sigma, used),
-        _matrix_check(net[matrix], y, used),
-        Check("beam steady", span, 1.0, 2.0, "largest over smallest matrix signal"),
-        _saturation_check(raw, pulses, steady),
-        _dead_time_check(recording, ions, pulses),
-    ]
-    if charge is not None:
-        # in the transient the fraction is taken from the first ten cycles after it
-        filled = np.where(used, fraction[foreign], fraction[foreign][used][:10].mean())
-        found = exchanged_charge(edges, filled, ion_density) / charge
-        text = "charge of the foreign ions found over the charge passed"
-        checks.append(Check("charge balance", found, 0.94, 1.06, text))
-    return Profile(
+    level = {native: stated.get(native, 0.0) * signals.gain[native], foreign: base}
+    profile = Profile(
         native=native,
         foreign=foreign,
-        edges=edges,
-        lag={ion: lags[ion] * float(edges[-1] / time[-1]) for ion in scale},
+        edges=ground.edges,
+        lag={ion: lags[ion] * float(ground.edges[-1] / time[-1]) for ion in scale},
         fraction=fraction,
         sigma=sigma,
-        counts={ion: counts[ion] for ion in scale},
+        counts={ion: signals.counts[ion] for ion in scale},
         scale=scale,
-        scale_error={native: float(native_error), foreign: float(foreign_error)},
-        background={ion: level[ion] for ion in scale},
-        drift=reference_drift(counts[matrix], used),
+        scale_error=_scale_errors(signals, ground, (native, foreign), sigma[native], replaced),
+        background=level,
+        drift=reference_drift(signals.mended(signals.counts[matrix]), used),
         used=used,
-        checks=tuple(checks),
+        assumptions=(
+            *recording.notes,
+            *_counting_notes(recording, ions, pulses, leave_out),
+            *_depth_notes(recording, transient, ground.start, resolution),
+            *_background_notes(native, foreign, stated, base),
+        ),
+        source=recording.source,
     )
+    found = None if charge is None else float(charge_found(profile, ion_density)[-1] / charge)
+    checks = profile_checks.all_checks(profile, recording, signals, ground, deep, pulses, found)
+    return replace(profile, checks=checks)
+
+
+@dataclass(frozen=True, eq=False)
+class Signals:
+    """Counts of the three channels without dead time, their variance, and which are whole.
+
+    ``raw`` as recorded; ``gain`` is effective counts over recorded ones, where the errors come
+    from the scatter. ``partial`` lists cycles, from zero on, whose matrix signal is not like that
+    of their neighbours; neither they nor those that are left out are ``whole``.
+    """
+
+    path: Path
+    raw: dict[str, Array]
+    counts: dict[str, Array]
+    variance: dict[str, Array]
+    gain: dict[str, float]
+    partial: NDArray[np.intp]
+    whole: NDArray[np.bool_]
+
+    def above(self, ion: str, background: float) -> Array:
+        """Counts above a background (counts a cycle), shape (n,)."""
+        net = self.counts[ion] - background
+        if net.sum() <= 0:
+            raise SimsError(f"{self.path}: no counts of {ion} above its background")
+        return net
+
+    def mended(self, values: Array) -> Array:
+        """Values with those of cycles that are not whole taken from their neighbours."""
+        cycle = np.arange(values.size)
+        return np.interp(cycle, cycle[self.whole], values[self.whole])
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """Depths, the reference and the native scale: what does not depend on the foreign ion."""
+
+    edges: Array
+    start: float
+    used: NDArray[np.bool_]
+    bulk: NDArray[np.bool_]
+    zone: NDArray[np.bool_]
+    front: int
+    net: dict[str, Array]
+    reference: Array
+    flicker: Array
+    native_level: float
+    y: Array
+
+
+def _ground(
+    signals: Signals,
+    ions: tuple[str, str, str],
+    stated: Mapping[str, float],
+    time: Array,
+    crater: tuple[float, float, float],
+    transient: float | None,
+    resolution: Resolution | None,
+) -> Ground:
+    """Time to depth, the reference to divide by and the level of the native ion in the glass."""
+    native, _, matrix = ions
+    crater_depth, total_time, rate_ratio = crater
+    net = {
+        ion: signals.above(ion, stated.get(ion, 0.0) * signals.gain[ion])
+        for ion in (native, matrix)
+    }
+    settled = settled_cycle(signals.mended(net[matrix])) if transient is None else 0
+    y, cycle = None, np.arange(time.size - 1)
+    for _ in range(2):  # fractions need the used cycles; these the depth, and it the fraction
+        edges = sputter_depth(time, crater_depth, total_time, y, rate_ratio)
+        start = float(edges[settled]) if transient is None else transient
+        if resolution is not None:
+            start = max(start, 2 * resolution.width)
+        used = (edges[:-1] >= start * (1 - 1e-9)) & signals.whole
+        if used.sum() < 20:
+            raise SimsError(
+                f"{signals.path}: {used.sum()} cycles are left to use, at least 20 are needed"
+            )
+        reference, flicker = steady_reference(signals.mended(net[matrix]), used)
+        front = front_cycle(signals.mended(net[native] / reference))
+        bulk = used & (cycle >= min((front + cycle.size) // 2, cycle.size - 5))
+        if not bulk.any():
+            raise SimsError(f"{signals.path}: no cycle is left deep in the glass")
+        # no less than its own error: background alone leaves a profile whose checks fail
+        least = 1 + np.sqrt(signals.counts[native][bulk].sum())
+        native_level = max(net[native][bulk].sum(), least) / reference[bulk].sum()
+        y = net[native] / (native_level * reference)
+    zone = used & (cycle < front)
+    return Ground(edges, start, used, bulk, zone, front, net, reference, flicker, native_level, y)
+
+
+def _scale_errors(
+    signals: Signals, ground: Ground, ions: tuple[str, str], sigma: Array, replaced: float
+) -> dict[str, float]:
+    """Relative standard errors of the two scales."""
+    native, foreign = ions
+    counts = signals.counts[native][ground.bulk].sum()
+    flicker = np.mean(ground.flicker[ground.bulk] ** 2) / ground.bulk.sum()
+    native_error = float(np.sqrt(1 / max(counts, 1) + flicker))
+    found = signals.counts[foreign][ground.zone].sum()
+    if not min(found, replaced) > 0:
+        return {native: native_error, foreign: float("nan")}
+    spread = np.sum((ground.reference * sigma)[ground.zone] ** 2)
+    spread += (native_error * (ground.reference * ground.y)[ground.zone].sum()) ** 2
+    return {native: native_error, foreign: float(np.sqrt(1 / found + spread / replaced**2))}
+
+
+# --- counts ---------------------------------------------------------------------------------
+
+
+def _signals(
+    recording: Recording, raw: dict[str, Array], pulses: float | None, leave_out: Sequence[int]
+) -> Signals:
+    """Counts without dead time, and which cycles are whole."""
+    path, size = recording.path, next(iter(raw.values())).size
+    whole = np.ones(size, dtype=bool)
+    for number in leave_out:
+        if not 1 <= number <= size:
+            raise ValueError(f"leave_out = {number} is outside [1, {size}], the cycles there are")
+        whole[number - 1] = False
+    if whole.sum() < 20:
+        raise SimsError(f"{path}: {whole.sum()} common cycles, at least 20 are needed")
+    arrived = {ion: _arrived(recording, ion, counts, pulses) for ion, counts in raw.items()}
+    counts, variance, gain = ({ion: three[i] for ion, three in arrived.items()} for i in range(3))
+    *_, matrix = counts.values()
+    partial = np.flatnonzero(profile_checks.unlike_neighbours(matrix) & whole)
+    whole[partial] = False
+    return Signals(path, raw, counts, variance, gain, partial, whole)
 
 
 def _arrived(
     recording: Recording, ion: str, raw: Array, pulses: float | None
-) -> tuple[Array, Array]:
-    """Counts of one channel without dead time, and their variance; never corrected twice."""
+) -> tuple[Array, Array, float]:
+    """Counts of one channel without dead time, their variance and gain; never corrected twice."""
     path = recording.path
+    detector = recording.detector.get(ion, "counter")
+    if detector != "counter":
+        # effective counts: no cycle scatters less than as many counts would
+        intensity = recording.intensity[ion][: raw.size]
+        noise = scatter_variance(intensity)
+        gain = float(np.max(intensity / noise))
+        counts, exposure = gain * intensity, recording.exposure[ion]
+        return counts, gain**2 * noise + 1, gain / exposure if exposure > 0 else gain
     if not recording.exposure[ion] > 0:
         raise SimsError(f"{path}: no counting time for {ion}: its errors are unknown")
-    if pulses is None:
-        return raw, raw + 1
+    if pulses is None or pulses == np.inf:
+        return raw, raw + 1, 1.0
     why = ""
     if recording.dead_time_corrected[ion]:
         why = "the export says it is Poisson corrected"
     elif recording.unit != "counts":
         why = "it holds rates"
-    elif recording.dead_time_corrected[ion] is None and np.any(raw != np.round(raw)):
+    if np.any(raw != np.round(raw)):
         why = "its counts are not whole numbers, so they are corrected already"
     if why:
         raise SimsError(f"{path}: pulses given, but no dead time left in {ion}: {why}")
-    return dead_time_correct(raw, pulses), (raw + 1) / (1 - raw / pulses)
+    return dead_time_correct(raw, pulses), (raw + 1) / (1 - raw / pulses), 1.0
 
 
-# --- the checks -----------------------------------------------------------------------------
+def _stated_background(
+    background: float | Mapping[str, float] | None, ions: tuple[str, str, str]
+) -> dict[str, float]:
+    """Counts a cycle of each channel for which they are stated."""
+    if background is None:
+        return {}
+    if not isinstance(background, Mapping):
+        background = dict.fromkeys(ions[:2], background)
+    if not set(background) <= set(ions):
+        raise ValueError(f"background names {sorted(background)}; allowed are {ions}")
+    return {ion: require(f"background of {ion}", b, 0, 1e9) for ion, b in background.items()}
 
 
-def _swap_check(net: dict[str, Array], reference: Array, used: Array) -> Check:
-    """The native ion is the one that fills the deep glass; the foreign one came from the beam."""
-    native, foreign, _ = net
-    quarter = np.flatnonzero(used).size // 4
+def _foreign_background(
+    signals: Signals, foreign: str, stated: Mapping[str, float], ground: Ground
+) -> tuple[float, float]:
+    """Background of the foreign ion, and its deep signal as a share of that in the replaced zone.
 
-    def share_deep(ion: str) -> float:
-        signal = (net[ion] / reference)[used]
-        ends = max(signal[-quarter:].mean(), 0.0), max(signal[:quarter].mean(), 0.0)
-        return ends[0] / max(sum(ends), 1e-300)
-
-    value = share_deep(native) - share_deep(foreign)
-    text = "deep minus shallow: share of native signal in the deep quarter less that of foreign"
-    return Check("ions not swapped", float(value), 0.0, 1.0, text)
-
-
-def _dead_time_check(recording: Recording, ions: tuple[str, ...], pulses: float | None) -> Check:
-    """Raw counts of a time-of-flight instrument need their pulses."""
-    raw = sum(recording.dead_time_corrected[ion] is False for ion in ions)
-    text = "channels of raw counts whose dead time is not corrected: give the pulses a cycle"
-    return Check("dead time corrected", float(raw if pulses is None else 0), 0.0, 0.0, text)
-
-
-def _bulk_check(native: Array) -> Check:
-    """A straight line through the deep half behind the front must be level."""
-    x = np.linspace(-0.5, 0.5, native.size)
-    change = (x @ native) / (x @ x)
-    scatter = np.std(native - native.mean() - change * x) / np.sqrt(x @ x)
-    limit = min(max(0.02, 4 * scatter), 0.3)
-    text = "relative change of the native signal over the deep half behind the front"
-    return Check("bulk level reached", float(change), -limit, limit, text)
-
-
-def _mass_check(fraction: dict[str, Array], sigma: dict[str, Array], used: Array) -> Check:
-    """Eight stretches of the profile; in each, native and foreign ions must add up to one."""
-    residual = np.array_split((sum(fraction.values()) - 1)[used], 8)
-    errors = np.array_split(sum(s**2 for s in sigma.values())[used], 8)
-    worst = max((part.mean() for part in residual), key=abs)
-    error = max(np.sqrt(part.sum()) / part.size for part in errors)
-    limit = min(max(0.05, 4 * error), 0.2)
-    text = "largest native + foreign - 1, by eighths"
-    return Check("mass balance", float(worst), -limit, limit, text)
-
-
-def _matrix_check(matrix: Array, y: Array, used: Array) -> Check:
-    """Drift may be smooth; a step where the glass is replaced is a matrix effect."""
-    x = np.linspace(-1, 1, matrix.size)
-    terms = np.stack([np.ones_like(x), x, x**2, 1 - y])[:, used]
-    signal = matrix[used] / matrix[used].mean()
-    step, *_ = np.linalg.lstsq(terms.T, signal)
-    scatter = np.std(signal - step @ terms) * np.sqrt(np.linalg.pinv(terms @ terms.T)[3, 3])
-    limit = min(0.05 + 3 * scatter, 0.2)
-    text = "step of the matrix signal between unreplaced and replaced glass, beside its drift"
-    return Check("matrix flat", float(step[3]), -limit, limit, text)
-
-
-def _saturation_check(raw: dict[str, Array], pulses: float | None, steady: list[Array]) -> Check:
-    """Counts per pulse if known; else the scatter, which saturation makes less than Poisson.
-
-    If a share p of the pulses counts, it is 1 - p: ``steady`` counts of 200 cycles tell p = 1/2.
+    Deep in untouched glass there is no foreign ion, so its mean there is the background, unless
+    it is stated. More than a twentieth of the signal is no background, and is not taken off.
     """
-    name = "counts not saturated"
-    if pulses is not None:
-        value = max(c.max() for c in raw.values()) / pulses
-        return Check(name, float(value), 0.0, 0.8, "largest counts per primary pulse")
-    squares, free = 0.0, 0
-    for part in steady:
-        x = np.linspace(-1, 1, part.size)
-        squares += np.sum((part - Polynomial.fit(x, part, 3)(x)) ** 2) / max(part.mean(), 1)
-        free += part.size - 4
-    low = max(0.0, 1 - 3.5 * np.sqrt(2 / free))  # chi squared / free scatters by sqrt(2 / free)
-    text = "scatter of the counts over that of a Poisson process"
-    return Check(name, float(squares / free), low, np.inf, text)
+    counts = signals.counts[foreign]
+    deep = counts[ground.bulk].mean()
+    high = counts[ground.zone].mean() if ground.zone.any() else 0.0
+    if foreign in stated:
+        base = stated[foreign] * signals.gain[foreign]
+        return base, float((deep - base) / max(high - base, 1e-300))
+    share = float(deep / max(high, 1e-300))
+    return (float(deep) if share < profile_checks.FOREIGN_IN_GLASS else 0.0), share
+
+
+# --- what nobody has stated -----------------------------------------------------------------
+
+
+def _counting_notes(
+    recording: Recording, ions: tuple[str, ...], pulses: float | None, leave_out: Sequence[int]
+) -> list[str]:
+    notes = []
+    for ion in ions:
+        if recording.detector.get(ion) == "scatter":
+            notes.append(f"errors of {ion} from its scatter, not from counting")
+        elif recording.unit == "counts/s":
+            notes.append(f"dead time of {ion} corrected by the instrument (assumed)")
+        elif recording.dead_time_corrected[ion] is None and np.any(
+            recording.intensity[ion] != np.round(recording.intensity[ion])
+        ):
+            notes.append(f"dead time of {ion} corrected: its counts are not whole (assumed)")
+    if pulses == np.inf:
+        notes.append("no dead time, as stated")
+    if leave_out:
+        notes.append(f"left out, as stated: cycles {', '.join(map(str, leave_out))}")
+    return notes
+
+
+def _depth_notes(
+    recording: Recording, transient: float | None, start: float, resolution: Resolution | None
+) -> list[str]:
+    notes = []
+    if not recording.total_stated:
+        total = recording.total_time
+        end = f"{total:g} s" if recording.axis == "time" else f"{total * 1e9:.1f} nm"
+        notes.append(f"crater reached at {end}, the end of the export (assumed)")
+    if resolution is not None and start == 2 * resolution.width and start != transient:
+        why = "two widths of the resolution, which meets no glass above the surface"
+    elif transient is None:
+        why = "until the matrix signal has settled (proposed)"
+    else:
+        return notes
+    return [*notes, f"the first {start * 1e9:.1f} nm are not used: {why}"]
+
+
+def _background_notes(
+    native: str, foreign: str, stated: Mapping[str, float], base: float
+) -> list[str]:
+    notes = []
+    if foreign not in stated:
+        notes.append(
+            f"background of {foreign} {base:.2g} counts a cycle, its mean deep in the glass"
+        )
+    if native not in stated:
+        notes.append(f"no background under {native} (assumed)")
+    return notes

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cait_helpers.exports import Recording
 from cait_helpers.resolution import blur, dowsett_resolution
 from cait_helpers.sims import (
+    charge_found,
     dead_time_correct,
     exchanged_charge,
     normalise,
@@ -74,9 +75,11 @@ def measured(
 
 
 def profile_of(recording, charge=None, **settings):
+    """Fractions of a made recording; its counts have no dead time, all cycles are to be used."""
     density = None if charge is None else N_LI
+    given = {"pulses": np.inf, "transient": 0.0, "background": 0.0} | settings
     return normalise(
-        recording, "Li+", "K+", "B+", CRATER, charge=charge, ion_density=density, **settings
+        recording, "Li+", "K+", "B+", CRATER, charge=charge, ion_density=density, **given
     )
 
 
@@ -258,8 +261,9 @@ def test_a_crater_a_tenth_off_fails_the_charge_balance(factor):
     """The stylus is good to a hundredth, the area as well: six hundredths are allowed."""
     recording, *_, charge = measured()
     profile = normalise(
-        recording, "Li+", "K+", "B+", factor * CRATER, charge=charge, ion_density=N_LI
-    )
+        recording, "Li+", "K+", "B+", factor * CRATER, charge=charge, ion_density=N_LI,
+        pulses=np.inf,
+    )  # fmt: skip
     assert failed(profile) == ["charge balance"]
 
 
@@ -272,13 +276,197 @@ def test_exchanged_ions_fail_by_that_name(seed):
     assert "ions not swapped" not in failed(profile_of(recording))
 
 
-def test_raw_counts_without_pulses_fail_by_name():
-    """The export says that its counts are raw; how much is missing only the pulses tell."""
-    recording, *_, charge = measured(pulses=10**6, corrected=False)
-    assert failed(profile_of(recording, charge)) == ["dead time corrected"]
+@pytest.mark.parametrize("corrected", [False, None])
+def test_whole_counts_without_pulses_fail_by_name(corrected):
+    """Raw, or whole numbers that do not say: only the pulses tell how much is missing."""
+    recording, *_, charge = measured(pulses=10**6, corrected=corrected)
+    profile = profile_of(recording, charge, pulses=None)
+    assert failed(profile) == ["dead time corrected"]
+    assert "(Li+, K+, B+): give the pulses" in profile.report()
     assert profile_of(recording, charge, pulses=1e6).ok
-    unsaid = replace(recording, dead_time_corrected=dict.fromkeys(recording.channels))
-    assert profile_of(unsaid, charge).ok
+    assert profile_of(recording, charge, pulses=np.inf).ok
+    corrected = replace(recording, dead_time_corrected=dict.fromkeys(recording.channels, True))
+    assert profile_of(corrected, charge, pulses=None).ok
+
+
+def test_counts_that_are_no_whole_numbers_are_corrected_and_that_is_said():
+    recording, *_, charge = measured()
+    for counts in recording.intensity.values():
+        counts += 0.25
+    profile = profile_of(recording, charge, pulses=None)
+    assert profile.ok
+    assert "dead time of Li+ corrected: its counts are not whole (assumed)" in profile.assumptions
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 2.5])
+def test_a_partial_cycle_is_named_and_can_be_left_out(share):
+    """An interrupted cycle fails one check, by its number, and nothing else; left out, none."""
+    recording, _, y, charge = measured()
+    for counts in recording.intensity.values():
+        counts[59] = np.round(share * counts[59])
+    profile = profile_of(recording, charge)
+    assert failed(profile) == ["every cycle whole"]
+    assert "cycles whose matrix signal is unlike that of their neighbours: 60 (" in profile.report()
+    profile = profile_of(recording, charge, leave_out=[60])
+    assert profile.ok, profile.report()
+    assert np.flatnonzero(~profile.used).tolist() == [59]
+    assert "left out, as stated: cycles 60" in profile.assumptions
+    np.testing.assert_allclose(profile.fraction["Li+"][80:90], y[80:90], atol=0.02)
+
+
+def test_cycles_to_leave_out_are_there():
+    with pytest.raises(ValueError, match=r"leave_out = 201 is outside \[1, 200\]"):
+        profile_of(measured()[0], leave_out=[201])
+    with pytest.raises(SimsError, match="19 common cycles"):
+        profile_of(measured()[0], leave_out=range(1, 182))
+
+
+def cupped(seed=2):
+    """Lithium and boron as currents of Faraday cups with a noise of 0.5 %, as rates."""
+    recording, *_, charge = measured(seed)
+    rng = np.random.default_rng(seed)
+    for ion in ("Li+", "B+"):
+        mean = 1e4 * recording.intensity[ion]
+        recording.intensity[ion][:] = mean + 0.005 * mean.max() * rng.standard_normal(mean.size)
+    detector = {"Li+": "faraday", "K+": "counter", "B+": "faraday"}
+    exposure = {"Li+": 0.4, "K+": 1.0, "B+": 0.4}
+    return replace(recording, unit="counts/s", detector=detector, exposure=exposure), charge
+
+
+def test_currents_of_faraday_cups_are_named():
+    recording, charge = cupped()
+    profile = profile_of(recording, charge, pulses=None)
+    assert failed(profile) == ["ions are counted"]
+    assert "without counting errors: Li+, B+;" in profile.report()
+
+
+def test_errors_of_a_faraday_cup_come_from_its_scatter_if_that_is_stated():
+    """Chi squared of eighty bulk cycles; medians of 41 values are good to a fifth."""
+    pulls = []
+    for seed in range(4):
+        recording, charge = cupped(seed)
+        stated = recording.detector | {"Li+": "scatter", "B+": "scatter"}
+        profile = profile_of(replace(recording, detector=stated), charge, pulses=None)
+        assert profile.ok, profile.report()
+        assert "errors of Li+ from its scatter, not from counting" in profile.assumptions
+        bulk = profile.fraction["Li+"][120:]
+        pulls.append(((bulk - bulk.mean()) / profile.sigma["Li+"][120:]) ** 2)
+        counts, scale = profile.counts["Li+"], profile.scale["Li+"]
+        expected = profile.fraction["Li+"] * scale + profile.background["Li+"]
+        np.testing.assert_allclose(expected, counts, rtol=1e-12)
+    assert np.mean(pulls) == pytest.approx(1, abs=0.3)
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (lambda c: np.convolve(np.pad(c, 1, "edge"), [1 / 3] * 3, "valid"), "is smoothed"),
+        (lambda c: c / 8, "is smoothed"),
+        (lambda c: c * 8, "not counted, or rescaled"),
+    ],
+)
+def test_counts_that_scatter_too_little_or_too_much_are_named(change, cause):
+    """Smoothed by the instrument's software, averaged, or multiplied: the errors would be wrong."""
+    recording, *_, charge = measured()
+    recording = replace(
+        recording,
+        intensity={ion: change(counts) for ion, counts in recording.intensity.items()},
+        dead_time_corrected=dict.fromkeys(recording.channels, True),
+    )
+    profile = profile_of(recording, charge, pulses=None)
+    check = next(c for c in profile.checks if c.name == "scatter of counting")
+    assert not check.passed
+    assert cause in check.message
+
+
+def test_scatter_of_counting_is_one_on_average():
+    """Forty recordings, with few and with many counts: 1 to 3 %."""
+    found = []
+    for seed in range(40):
+        counts = 200.0 if seed % 2 else 20000.0
+        profile = profile_of(measured(seed, native=counts, flicker=0.02)[0])
+        found.append(next(c.value for c in profile.checks if c.name == "scatter of counting"))
+    assert np.mean(found) == pytest.approx(1, abs=0.05)
+
+
+def test_a_total_is_no_matrix():
+    recording, *_ = measured()
+    recording = replace(
+        recording,
+        **{
+            name: {i.replace("B+", "total"): v for i, v in getattr(recording, name).items()}
+            for name in ("time", "intensity", "exposure", "dead_time_corrected")
+        },
+    )
+    profile = normalise(recording, "Li+", "K+", "total", CRATER, pulses=np.inf)
+    assert failed(profile) == ["matrix is one ion"]
+
+
+def test_the_background_of_the_foreign_ion_is_found_deep_in_the_glass():
+    """Two counts under 15,000: the mean of fifty cycles, which is said, as is the native one."""
+    recording, *_, charge = measured(background=2.0)
+    profile = profile_of(recording, charge, background=None)
+    assert profile.ok, profile.report()
+    assert profile.background["K+"] == pytest.approx(2, abs=4 * np.sqrt(2 / 50))
+    assert profile.background["Li+"] == 0
+    assert "no background under Li+ (assumed)" in profile.assumptions
+    assert any(a.startswith("background of K+ ") for a in profile.assumptions)
+    one = profile_of(recording, charge, background={"Li+": 2.0})
+    assert one.background == {"Li+": 2.0, "K+": profile.background["K+"]}
+
+
+def test_foreign_ions_in_untouched_glass_are_no_background():
+    """Fifteen hundred counts of potassium that the glass has held from the start."""
+    recording, *_ = measured()
+    recording.intensity["K+"] += 1500
+    profile = profile_of(recording, background=None)
+    assert "no foreign ion in the glass" in failed(profile)
+    assert profile.background["K+"] == 0
+
+
+def test_a_background_stated_too_high_is_noticed():
+    recording, *_ = measured(background=2.0)
+    stated = {"Li+": 0.0, "K+": 1500.0}
+    assert "no foreign ion in the glass" in failed(profile_of(recording, background=stated))
+
+
+def test_the_transient_is_proposed_until_the_matrix_signal_has_settled():
+    """Boron that is 45 % low at first, with a decay of 3 cycles: 4 to 8 decay lengths are cut."""
+    for seed in range(5):
+        recording, *_ = measured(seed)
+        low = 1 - 0.45 * np.exp(-np.arange(200) / 3)
+        recording.intensity["B+"] = np.round(low * recording.intensity["B+"])
+        profile = profile_of(recording, transient=None)
+        assert 12 <= np.argmax(profile.used) <= 24
+        assert any(a.endswith("has settled (proposed)") for a in profile.assumptions)
+        clean = profile_of(measured(seed)[0], transient=None)
+        assert np.argmax(clean.used) <= 4
+
+
+@pytest.mark.parametrize("transient", [None, 0.0, 2e-9, 20e-9])
+def test_no_cycle_is_used_within_two_widths_of_the_resolution(transient):
+    response = dowsett_resolution(1e-9, 3e-9, 2e-9)
+    profile = profile_of(measured()[0], transient=transient, resolution=response)
+    start = max(transient or 0, 2 * response.width)
+    assert profile.edges[np.argmax(profile.used)] == pytest.approx(start, abs=1e-9)
+    said = any("two widths of the resolution" in a for a in profile.assumptions)
+    assert said == (transient != 20e-9)
+
+
+def test_an_end_of_the_crater_that_nobody_states_is_said():
+    recording, *_ = measured()
+    said = "crater reached at 400 s, the end of the export (assumed)"
+    assert said in profile_of(recording).report()
+    assert said not in profile_of(replace(recording, total_stated=True)).report()
+
+
+def test_charge_is_found_cycle_by_cycle():
+    recording, *_, charge = measured()
+    profile = profile_of(recording, charge)
+    found = charge_found(profile, N_LI)
+    balance = next(c.value for c in profile.checks if c.name == "charge balance")
+    assert found[-1] / charge == balance
+    assert np.all(np.diff(found[:90]) > 0)
 
 
 def test_the_drift_that_is_left_open_is_what_the_reference_scatters():
@@ -391,14 +579,14 @@ def test_what_is_sputtered_behind_the_last_cycle_goes_at_the_rate_of_the_last():
 def test_the_share_of_the_beam_in_the_scatter_is_unbiased_with_few_cycles():
     """24 cycles, of which the cubic takes four: the variance over 500 draws is right to 2 %.
 
-    The error that is stated is the kept share times Poisson's, so it tells the variance found.
+    The error that is stated squares to the kept share of Poisson's variance, so it tells the variance found.
     """
     rng = np.random.default_rng(8)
     found = []
     for _ in range(500):
         matrix = rng.poisson(1e4 * (1 + 0.03 * rng.standard_normal(24))).astype(float)
         reference, error = steady_reference(matrix)
-        kept = np.mean(error * reference / np.sqrt(matrix + 1))
+        kept = np.mean(error**2 * reference**2 / (matrix + 1))
         found.append(matrix.mean() / (1 - kept))
     assert np.mean(found) == pytest.approx(1e4 + 300**2, rel=0.06)
 
