@@ -9,11 +9,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.constants import e as E_CHARGE
 
 from .cases import Case, element
 from .landscape import fermi_level, sed_from_diffusivity
-from .sims import dead_time_correct, steady_reference
+from .sims import charge_found, dead_time_correct, steady_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -122,7 +121,7 @@ def landscape_figure(fit: LandscapeFit) -> Figure:
     axes = grid.ravel()
     for number, ax in enumerate(axes[:count]):
         plot_fit(ax, fit, number, depth=140e-9)
-        ax.set_title(f"{element(fit.experiments[number].case.foreign)}$^+$")
+        ax.set_title(f"{fit.experiments[number].case.foreign_element}$^+$")
         ax.legend(loc="center left")
     sed = getattr(fit.law(), "sed", None)
     if sed is None:  # a table of D: the distribution it implies, where the data have been
@@ -195,10 +194,7 @@ def check_figure(case: Case, name: str, profile: Profile | None = None) -> Figur
     figure, ax = plt.subplots(figsize=(6.4, 2.9))
     x, used = profile.depth * 1e9, profile.used
     if name == "charge balance":
-        foreign = np.where(
-            used, profile.fraction[case.foreign], profile.fraction[case.foreign][used][:10].mean()
-        )
-        found = np.cumsum(np.diff(profile.edges) * foreign) * E_CHARGE * case.glass.ion_density
+        found = charge_found(profile, case.glass.ion_density)
         ax.plot(x, found / case.charge, "k-", label="found in the profile")
         ax.axhspan(check.low, check.high, color="C2", alpha=0.25, lw=0, label="allowed")
         ax.set(ylabel="charge / charge passed")

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import least_squares
 from tqdm import tqdm
 
-from .cases import Case, element
+from .cases import Case
 from .checks import Array, require
 from .emulator import trace
 from .families import FAMILIES, KNOTS, find_family
@@ -78,7 +78,7 @@ def expected_counts(
     return {
         ion: blur(
             run.x,
-            run.fraction[element(ion)],
+            run.fraction[case.elements[ion]],
             depth_scale * (profile.edges + profile.lag[ion]),
             case.resolution,
         )
@@ -100,7 +100,7 @@ def _try(gaussian: Likelihood, number: int, at: dict[str, float]) -> float:
         raise FitError(f"{case.title}: the charge that has passed is unknown")
     run = gaussian.run(number, at, Charge(charge), rtol=1e-3)
     fraction = {
-        ion: blur(run.x, run.fraction[element(ion)], profile.edges + profile.lag[ion],
+        ion: blur(run.x, run.fraction[case.elements[ion]], profile.edges + profile.lag[ion],
                   case.resolution)
         for ion in experiment.ions
     }  # fmt: skip
@@ -130,7 +130,7 @@ def _start(likelihood: Likelihood, occupancy: float) -> dict[str, float]:
                 # The mean over the zone lies a little below the plateau at the front.
                 plateau = 1.1 * observed_plateau(experiment.case, experiment.profile)
                 D = foreign_diffusivity_from_plateau(gaussian.law(number, at, bulk), plateau)
-                values[f"log10_D_{element(experiment.case.foreign)}"] = float(np.log10(D))
+                values[f"log10_D_{experiment.case.foreign_element}"] = float(np.log10(D))
                 square += _try(gaussian, number, at | {"log_ratio": float(np.log10(D / bulk))})
         except (SimulationError, ValueError) as error:
             reason = error
@@ -209,7 +209,7 @@ def _parameters(
         start["log10_D_bulk"], moves="log10_D_bulk", decades=True, key="D_bulk"
     )
     for number, experiment in enumerate(experiments):
-        name = element(experiment.case.foreign)
+        name = experiment.case.foreign_element
         found[f"log10_D_{name}"] = Parameter(
             start[f"log10_D_{name}"], moves="log_ratio", decades=True, key=f"D_{name}"
         )
@@ -378,7 +378,7 @@ def fit_landscape(
     errors = _errors_of(depth_error, current_error, conductivity_error, resolution_error)
     if not cases or not all(isinstance(case, Case) for case in cases):
         raise ValueError("cases must be one or more results of read_case")
-    if len({element(case.native) for case in cases}) > 1:
+    if len({case.native_element for case in cases}) > 1:
         raise FitError("the cases have different native ions: they share no landscape")
     if len({case.glass.temperature for case in cases}) > 1:
         raise FitError("the cases have different temperatures: D of an ion is not one number")
@@ -509,7 +509,8 @@ def _confined(parameters: Mapping[str, Parameter], widths: Mapping[str, float]) 
 def _expected(likelihood: Likelihood, number: int, values, run: Run) -> tuple[dict, float]:
     """Counts that a run leads to, with the fitted levels; squared distance to the polynomials."""
     experiment = likelihood.experiments[number]
-    profile, (native, foreign) = experiment.profile, map(element, experiment.ions)
+    profile = experiment.profile
+    native, foreign = (experiment.case.elements[ion] for ion in experiment.ions)
     state = State(run.x, run.fraction[native], run.fraction[foreign], *trace(run))
     fractions = likelihood.fractions(number, values, state)
     levels, _ = experiment.levels(fractions)
@@ -560,7 +561,7 @@ def _result(
         interval=interval,
         bulk_diffusivity=10 ** values["log10_D_bulk"],
         foreign_diffusivity={
-            element(x.case.foreign): 10 ** values[f"log10_D_{element(x.case.foreign)}"]
+            x.case.foreign_element: 10 ** values[f"log10_D_{x.case.foreign_element}"]
             for x in experiments
         },
         occupancy=values["occupancy"],

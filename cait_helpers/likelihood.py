@@ -18,7 +18,7 @@ import numpy as np
 from scipy.constants import e, k
 from scipy.special import xlogy
 
-from .cases import Case, element
+from .cases import Case
 from .checks import Array
 from .emulator import TRACE, Emulator, emulate, trace
 from .families import Family
@@ -251,7 +251,7 @@ def bulk_diffusivity(case: Case) -> float:
 
 def guess_bulk(case: Case) -> float:
     """D_bulk from the current at the start, when the whole plate is untouched."""
-    if case.current_path is None or not isinstance(case.drive, Voltage):
+    if case.record is None or not isinstance(case.drive, Voltage):
         raise FitError(
             f"{case.title}: D_bulk is unknown: give glass.conductivity, or a recorded current"
             " under a stated voltage"
@@ -285,7 +285,7 @@ def _record(case: Case, gain_error: float) -> tuple[Record | None, float | None]
     if case.drive.time is not None:
         raise FitError(f"{case.title}: a fit needs a constant voltage, not a record of it")
     duration = case.until.value if isinstance(case.until, Duration) else None
-    if case.current_path is None:
+    if case.record is None:
         return None, duration
     time, density = case.current()
     if duration is None:  # the record tells when the charge had passed
@@ -343,7 +343,7 @@ class Likelihood:
         for key in self._keys:
             own = f"{key}_{number}"
             found[key] = values[own] if own in values else values[key]
-        foreign = values[f"log10_D_{element(self.experiments[number].case.foreign)}"]
+        foreign = values[f"log10_D_{self.experiments[number].case.foreign_element}"]
         return found | {"log_ratio": foreign - found["log10_D_bulk"]}
 
     def coordinates(self, settings: Mapping[str, float]) -> dict[str, float]:
@@ -360,7 +360,7 @@ class Likelihood:
     def run(self, number: int, at: Mapping[str, float], until: Charge | Duration, **how) -> Run:
         """Simulate one case; ``how`` may hold another glass or drive, and the accuracy."""
         case = self.experiments[number].case
-        native, foreign = element(case.native), element(case.foreign)
+        native, foreign = case.native_element, case.foreign_element
         D_bulk = 10 ** at["log10_D_bulk"]
         self.evaluations += 1
         return simulate(
@@ -413,7 +413,7 @@ class Likelihood:
         moving = [name for name in (*self.family.parameters, "occupancy") if name in free]
         if "temperature" in free:
             moving += [name for name in self.family.energies if name not in moving]
-        foreign = f"log10_D_{element(experiment.case.foreign)}"
+        foreign = f"log10_D_{experiment.case.foreign_element}"
         if parameters[foreign].vary or "log10_D_bulk" in free:
             moving.append("log_ratio")
         if not isinstance(experiment.case.drive, Voltage):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +43,10 @@ class Resolution:
     def width(self) -> float:
         """Standard deviation of the response (m)."""
         return float(np.sqrt(self.sigma**2 + self.decay_up**2 + self.decay_down**2))
+
+    def scaled(self, factor: float) -> Resolution:
+        """All lengths times ``factor`` (1)."""
+        return Resolution(factor * self.sigma, factor * self.decay_up, factor * self.decay_down)
 
     def density(self, depth: ArrayLike) -> Array:
         """The response (1/m) at a depth (m) relative to the layer."""
@@ -152,3 +157,35 @@ def blur(
         bent = np.any(np.atleast_2d(kink) != 0, axis=0)
         integral += kink[..., bent] @ resolution._bend(z[:, None] - x[bent]).T
     return f[..., :1] + np.diff(integral) / np.diff(edges)
+
+
+def as_seen(
+    x: ArrayLike,
+    fraction: Mapping[str, ArrayLike],
+    edges: ArrayLike,
+    resolution: Resolution | None = None,
+    lag: Mapping[str, float] | None = None,
+) -> dict[str, Array]:
+    """Fractions as the instrument sees them: `blur` of each ion, in slices of its own.
+
+    Parameters
+    ----------
+    x : array_like, shape (n,)
+        Nodes (m).
+    fraction : mapping of str to array_like, shape (n,)
+        Values at the nodes, by ion.
+    edges : array_like, shape (m + 1,)
+        Edges of the slices (m).
+    resolution : Resolution, optional
+    lag : mapping of str to float, optional
+        How much deeper (m) the slices of an ion lie, where ions are counted in turn.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (m,)
+    """
+    late = {ion: (lag or {}).get(ion, 0.0) for ion in fraction}
+    if not any(late.values()):
+        return dict(zip(fraction, blur(x, [*fraction.values()], edges, resolution), strict=True))
+    edges = np.asarray(edges, dtype=float)
+    return {ion: blur(x, f, edges + late[ion], resolution) for ion, f in fraction.items()}

@@ -105,13 +105,16 @@ def dead_time_correct(counts: ArrayLike, pulses: float) -> Array:
     return -pulses * np.log1p(-counts / pulses)
 
 
-def steady_reference(matrix: ArrayLike, used: ArrayLike | None = None) -> tuple[Array, Array]:
+def steady_reference(
+    matrix: ArrayLike, used: ArrayLike | None = None, variance: ArrayLike | None = None
+) -> tuple[Array, Array]:
     """The matrix signal to divide by, and its relative error; both shape (n,).
 
     Drift is slow and beam flicker is fast. A cubic over the ``used`` cycles follows the first
     without the counting noise of a single cycle. What scatters about it beyond Poisson is the
     beam and is kept, by its share of the scatter (a Wiener filter): pure counting noise gives
-    the cubic, strong flicker the plain point-by-point ratio.
+    the cubic, strong flicker the plain point-by-point ratio. ``variance`` of counting, if it is
+    not Poisson's (dead time was corrected), has the shape of ``matrix``.
     """
     matrix = np.asarray(matrix, dtype=float)
     used = np.ones(matrix.size, bool) if used is None else np.asarray(used, dtype=bool)
@@ -119,10 +122,11 @@ def steady_reference(matrix: ArrayLike, used: ArrayLike | None = None) -> tuple[
     floor = 1e-3 * matrix[used].mean()
     smooth = np.maximum(Polynomial.fit(cycle[used], matrix[used], 3)(cycle), floor)
     square = np.sum((matrix - smooth)[used] ** 2) / (used.sum() - 4)
-    kept = max(0.0, 1 - matrix[used].mean() / max(square, 1e-300))
+    variance = matrix + 1 if variance is None else np.asarray(variance, dtype=float)
+    kept = max(0.0, 1 - (variance[used].mean() - 1) / max(square, 1e-300))
     reference = np.maximum(smooth + kept * (matrix - smooth), floor)
-    # what is kept of the counting noise, and what is lost of the flicker: kept of the former
-    return reference, np.sqrt(kept * (matrix + 1)) / reference
+    # what is kept of the counting noise and what is lost of the flicker have this share of it
+    return reference, np.sqrt(kept * variance) / reference
 
 
 def reference_drift(matrix: ArrayLike, used: ArrayLike) -> Array:
@@ -412,7 +416,9 @@ def _ground(
             raise SimsError(
                 f"{signals.path}: {used.sum()} cycles are left to use, at least 20 are needed"
             )
-        reference, flicker = steady_reference(signals.mended(net[matrix]), used)
+        reference, flicker = steady_reference(
+            signals.mended(net[matrix]), used, signals.mended(signals.variance[matrix])
+        )
         front = front_cycle(signals.mended(net[native] / reference))
         bulk = used & (cycle >= min((front + cycle.size) // 2, cycle.size - 5))
         if not bulk.any():

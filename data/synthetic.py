@@ -192,6 +192,7 @@ crater_depth = {CYCLES * SLICE * off["depth"]}
 resolution = {truth.resolution}
 transient = 6e-9
 background = {BACKGROUND}
+dead_time = "none"
 """
 
 

@@ -93,7 +93,8 @@ def test_optional_keys_may_be_left_out(write):
         )
     )
     assert case.conductivity is case.resolution is case.background is case.pulses is None
-    assert case.transient == 0.0
+    assert case.transient is case.record is case.sputter_time is None
+    assert case.leave_out == ()
     with pytest.raises(CaseError, match="current is not given"):
         case.current()
 
@@ -137,10 +138,11 @@ def test_resolution_and_background_may_be_tables(write):
 
 def test_a_case_leads_to_its_profile(write):
     """45.2 nm replaced by 100 C/m^2: the charge balance closes, all checks pass."""
-    case = read_case(write(("background = .*", ""), ("pulses = .*", ""), ("current = .*", "")))
+    none = ("pulses = .*", 'dead_time = "none"')
+    case = read_case(write(("background = .*", ""), none, ("current = .*", "")))
     profile = case.profile()
     assert profile.ok, profile.report()
-    assert profile.used.sum() == CYCLES - 3
+    assert profile.used.sum() == CYCLES - 4  # two widths of the resolution, not 3 nm
     assert "charge balance" in [check.name for check in profile.checks]
 
 
@@ -206,13 +208,29 @@ def test_a_damaged_current_is_refused_with_its_file_and_line(write):
 
 def test_a_current_of_the_wrong_sign_is_refused(write):
     current = "time / s, current / A\n0, -1e-8\n3e5, -1e-8\n"
-    with pytest.raises(CaseError, match=r"case\.toml: .*-150 C/m\^2; give it positive"):
+    with pytest.raises(CaseError, match=r"case\.toml: .*-1e-08 A at 0 s: give it positive"):
         read_case(write(CHARGE, current=current))
 
 
 @pytest.mark.parametrize(
     ("channel", "name"),
-    [("K+", "K"), ("^41K+", "K"), ("133Cs", "Cs"), ("Li", "Li"), ("CsLi+", "CsLi+")],
+    [
+        ("K+", "K"),
+        ("^41K+", "K"),
+        ("133Cs", "Cs"),
+        ("Li", "Li"),
+        ("CsLi+", "Li"),
+        ("133Cs 85Rb", "Rb"),
+        ("Cs_2K+", "K"),
+        ("133Cs2", "Cs"),
+        ("Li_2O+", "Li"),
+        ("K+ + ^41K+", "K"),
+        ("Sr++", "Sr"),
+        ("LiB+", "LiB+"),
+        ("total", "total"),
+        ("K+ (m/z 38.96)", "K"),
+        ("", ""),
+    ],
 )
 def test_a_channel_names_its_element(channel, name):
     assert element(channel) == name

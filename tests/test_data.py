@@ -39,7 +39,7 @@ def test_the_script_makes_the_files_that_are_committed_bit_for_bit():
     assert {name for name in made if (DATA / name).read_bytes() != made[name]} == set()
     named = {path.name for path in CASES}
     for case in map(cait.read_case, CASES):
-        named |= {case.profile_path.name, case.current_path.name}
+        named |= {case.profile_path.name, case.record.source.path.name}
     assert named == set(made)
 
 
@@ -107,7 +107,7 @@ def test_the_charge_of_the_recorded_current_closes(path):
     """
     case = cait.read_case(path)
     time, current_density = case.current()
-    charge = EXPERIMENTS[cait.cases.element(case.foreign)].charge
+    charge = EXPERIMENTS[case.foreign_element].charge
     assert np.trapezoid(current_density, time) == pytest.approx(charge, rel=5e-3)
     assert time[-1] == pytest.approx(case.until.value, abs=1.1)  # stated in whole seconds
 
@@ -125,7 +125,7 @@ def test_the_front_is_about_a_hundred_nanometres_deep_and_the_plateau_as_publish
     depth = profile.depth[np.flatnonzero(fraction < 0.5)[-1]]
     assert depth == pytest.approx(100e-9, rel=0.05)
     near = (profile.depth > 0.85 * depth) & (profile.depth < 0.93 * depth)
-    published = PUBLISHED[cait.cases.element(case.foreign)]
+    published = PUBLISHED[case.foreign_element]
     assert fraction[near].mean() == pytest.approx(published, rel=0.1)
 
 

@@ -195,6 +195,7 @@ crater_depth = 160e-9
 resolution = {sigma}
 transient = 2e-9
 background = 1.0
+dead_time = "none"
 """
     )
     return cait.read_case(folder / "own.toml")
@@ -426,7 +427,7 @@ def test_the_observed_plateau_is_the_mean_behind_the_front(cases):
 
 def test_D_bulk_must_be_known_from_somewhere(cases):
     """Neither a conductivity nor a current under a known voltage."""
-    blind = replace(cases[1], conductivity=None, current_path=None)
+    blind = replace(cases[1], conductivity=None, record=None)
     with pytest.raises(cait.FitError, match=r"D_bulk is unknown.*glass\.conductivity"):
         cait.fit_landscape([blind])
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import erfc
 
-from cait_helpers.resolution import blur, dowsett_resolution, gaussian_resolution
+from cait_helpers.resolution import as_seen, blur, dowsett_resolution, gaussian_resolution
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=60)
 
@@ -160,3 +160,17 @@ def test_a_resolution_out_of_range_is_refused():
         dowsett_resolution(-1 * NM, 0, 1 * NM)
     with pytest.raises(ValueError, match="below sigma/20"):
         dowsett_resolution(0.01 * NM, 0, 1 * NM)
+
+
+def test_each_ion_is_seen_in_slices_of_its_own():
+    """A ramp that is counted 2 nm later is seen 2 nm deeper; without lags both are one blur."""
+    x = np.linspace(0, 100, 11) * NM
+    ions = {"Li": x / x[-1], "K": 1 - x / x[-1]}
+    response = gaussian_resolution(2 * NM)
+    seen = as_seen(x, ions, EDGES[10:], response)
+    for ion, f in ions.items():
+        np.testing.assert_allclose(seen[ion], blur(x, f, EDGES[10:], response), rtol=1e-13)
+    later = as_seen(x, ions, EDGES[10:], response, {"K": 2 * NM})
+    np.testing.assert_allclose(later["Li"], seen["Li"], rtol=1e-13)
+    np.testing.assert_allclose(later["K"], seen["K"] - 0.02, rtol=1e-9)
+    assert response.scaled(1.5) == gaussian_resolution(3 * NM)

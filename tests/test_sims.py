@@ -579,7 +579,8 @@ def test_what_is_sputtered_behind_the_last_cycle_goes_at_the_rate_of_the_last():
 def test_the_share_of_the_beam_in_the_scatter_is_unbiased_with_few_cycles():
     """24 cycles, of which the cubic takes four: the variance over 500 draws is right to 2 %.
 
-    The error that is stated squares to the kept share of Poisson's variance, so it tells the variance found.
+    The error that is stated squares to the kept share of Poisson's variance; so it tells the
+    variance found.
     """
     rng = np.random.default_rng(8)
     found = []
