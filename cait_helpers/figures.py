@@ -192,43 +192,108 @@ def check_figure(case: Case, name: str, profile: Profile | None = None) -> Figur
         raise ValueError(f"name = {name!r} is no check of this profile; those are {list(checks)}")
     check = checks[name]
     figure, ax = plt.subplots(figsize=(6.4, 2.9))
-    x, used = profile.depth * 1e9, profile.used
+    _DRAWN.get(name, _draw_fractions)(ax, case, profile)
     if name == "charge balance":
-        found = charge_found(profile, case.glass.ion_density)
-        ax.plot(x, found / case.charge, "k-", label="found in the profile")
         ax.axhspan(check.low, check.high, color="C2", alpha=0.25, lw=0, label="allowed")
-        ax.set(ylabel="charge / charge passed")
-    elif name in ("dead time corrected", "counts not saturated"):
-        _, raw, _ = case.recording().cycles(case.native, case.foreign, case.matrix)
-        for ion, counts in raw.items():
-            blocks = np.array_split(counts[used], used.sum() // 20)
-            mean = np.array([b.mean() for b in blocks])
-            variance = [  # about a straight line
-                np.polyfit(np.arange(b.size), b, 1, full=True)[1][0] / (b.size - 2) for b in blocks
-            ]
-            level = (mean > 100) & (np.abs(np.gradient(mean)) < 0.1 * mean)
-            ax.plot(mean[level], (variance / mean)[level], "o", ms=4, label=ion, **_marker(ion))
-        ax.axhline(1, color="k", ls="--", lw=1, label="Poisson")
-        ax.set(xlabel="counts a cycle", ylabel="variance / mean", ylim=(0, None))
-    elif name == "ions not swapped":
-        matrix = case.recording().cycles(case.native, case.matrix)[1][case.matrix]
-        for ion in (case.native, case.foreign):
-            signal = profile.counts[ion] / matrix
-            label = f"{ion}, {'native' if ion == case.native else 'foreign'}"
-            ax.plot(x, signal / signal[used].max(), label=label, **ion_style(ion))
-        ax.set(ylabel="signal / matrix, scaled")
-    else:
-        for ion in (case.native, case.foreign):
-            ax.plot(x, profile.fraction[ion], label=ion, **ion_style(ion))
-        total = profile.fraction[case.native] + profile.fraction[case.foreign]
-        ax.plot(x, total, color="0.5", lw=0.8, label="sum")
-        ax.axhline(1, color="k", ls="--", lw=0.8)
-        ax.set(ylabel="fraction $n/N$", ylim=(-0.1, min(np.nanpercentile(total, 98) * 1.3, 5)))
     if not ax.get_xlabel():
-        ax.set(xlabel="depth / nm", xlim=(0, x[-1]))
+        ax.set(xlabel="depth / nm", xlim=(0, profile.edges[-1] * 1e9))
     ax.set_title(f"{name}: {check.value:.3g}, {'ok' if check.passed else 'FAILED'}")
     ax.legend(fontsize="small")
     return figure
+
+
+def _draw_charge(ax: Axes, case: Case, profile: Profile) -> None:
+    found = charge_found(profile, case.glass.ion_density) / case.charge
+    ax.plot(profile.depth * 1e9, found, "k-", label="found in the profile")
+    ax.set(ylabel="charge / charge passed")
+
+
+def _recorded(case: Case) -> dict[str, Array]:
+    """Counts as recorded of the three channels."""
+    return case.recording().cycles(case.native, case.foreign, case.matrix)[1]
+
+
+def _draw_scatter(ax: Axes, case: Case, profile: Profile) -> None:
+    """Variance over mean in stretches of twenty cycles, where the signals are level."""
+    for ion, counts in _recorded(case).items():
+        used = profile.used[: counts.size]
+        blocks = np.array_split(counts[used], max(used.sum() // 20, 1))
+        mean = np.array([b.mean() for b in blocks])
+        variance = [  # about a straight line
+            np.polyfit(np.arange(b.size), b, 1, full=True)[1][0] / (b.size - 2) for b in blocks
+        ]
+        level = (mean > 100) & (np.abs(np.gradient(mean)) < 0.1 * mean)
+        ax.plot(mean[level], (variance / mean)[level], "o", ms=4, label=ion, **_marker(ion))
+    ax.axhline(1, color="k", ls="--", lw=1, label="Poisson")
+    ax.set(xlabel="counts a cycle", ylabel="variance / mean", ylim=(0, None))
+
+
+def _draw_signals(ax: Axes, case: Case, profile: Profile) -> None:
+    """The two signals over that of the matrix."""
+    recorded = _recorded(case)
+    for ion in (case.native, case.foreign):
+        signal = profile.counts[ion] / np.maximum(recorded[case.matrix], 1)
+        label = f"{ion}, {'native' if ion == case.native else 'foreign'}"
+        ax.plot(profile.depth * 1e9, signal / signal[profile.used].max(), label=label,
+                **ion_style(ion))  # fmt: skip
+    ax.set(ylabel="signal / matrix, scaled")
+
+
+def _draw_cycles(ax: Axes, case: Case, profile: Profile) -> None:
+    """The matrix signal against the number of the cycle, with those that are not used."""
+    counts = _recorded(case)[case.matrix]
+    cycle = np.arange(1, counts.size + 1)
+    ax.plot(cycle, counts, "k.", ms=3, label=case.matrix)
+    out = ~profile.used
+    ax.plot(cycle[out], counts[out], "rx", ms=5, label="not used")
+    ax.set(xlabel="cycle", ylabel="counts", xlim=(0, counts.size + 1), ylim=(0, None))
+
+
+def _draw_counts(ax: Axes, case: Case, profile: Profile) -> None:
+    """All three signals as recorded, and the background that is taken off."""
+    for ion, counts in _recorded(case).items():
+        style = ion_style(ion) | ({"color": "0.5", "ls": "-"} if ion == case.matrix else {})
+        ax.semilogy(profile.depth * 1e9, np.maximum(counts, 0.5), label=ion, **style)
+    background = profile.background[case.foreign]
+    if background > 0:
+        ax.axhline(background, color="k", ls="--", lw=0.8, label=f"background of {case.foreign}")
+    ax.set(ylabel="counts a cycle")
+
+
+def _draw_current(ax: Axes, case: Case, profile: Profile) -> None:
+    """The recorded current, and what the stated conductivity leads to at the start."""
+    time, density = case.current()
+    first = case.conductivity * case.drive.value / case.glass.thickness
+    ax.plot(time / 3600, density, "k-", label="recorded")
+    ax.plot(0, first, "C1o", mfc="none", label="from the stated conductivity", clip_on=False)
+    ax.set(xlabel="time / h", ylabel="$j$ / A m$^{-2}$", ylim=(0, None), xlim=(0, None))
+
+
+def _draw_fractions(ax: Axes, case: Case, profile: Profile) -> None:
+    """Both fractions and their sum."""
+    x = profile.depth * 1e9
+    for ion in (case.native, case.foreign):
+        ax.plot(x, profile.fraction[ion], label=ion, **ion_style(ion))
+    total = profile.fraction[case.native] + profile.fraction[case.foreign]
+    ax.plot(x, total, color="0.5", lw=0.8, label="sum")
+    ax.axhline(1, color="k", ls="--", lw=0.8)
+    top = np.nanpercentile(total[profile.used], 98) if np.isfinite(total).any() else 1.0
+    ax.set(ylabel="fraction $n/N$", ylim=(-0.1, min(max(top, 0.5) * 1.3, 5)))
+
+
+_DRAWN = {
+    "charge balance": _draw_charge,
+    "dead time corrected": _draw_scatter,
+    "counts not saturated": _draw_scatter,
+    "scatter of counting": _draw_scatter,
+    "ions are counted": _draw_scatter,
+    "ions not swapped": _draw_signals,
+    "every cycle whole": _draw_cycles,
+    "beam steady": _draw_cycles,
+    "matrix is one ion": _draw_counts,
+    "no foreign ion in the glass": _draw_counts,
+    "first current": _draw_current,
+}
 
 
 def _marker(ion: str) -> dict[str, Any]:

@@ -120,6 +120,7 @@ def _dead_time_check(recording: Recording, ions: list[str], pulses: float | None
     text = "channels of counts whose dead time may not be corrected"
     if open_:
         text += f" ({', '.join(open_)}): give the pulses a cycle, or state that there is none"
+        text += " (sims.pulses, sims.dead_time)"
     return Check("dead time corrected", float(len(open_)), 0.0, 0.0, text)
 
 
@@ -183,7 +184,8 @@ def _whole_check(signals: Signals, matrix: str) -> Check:
     if signals.partial.size:
         cycle = signals.partial[0]
         numbers = ", ".join(map(str, signals.partial[:20] + 1))
-        text += f": {numbers} ({signals.counts[matrix][cycle]:g} in the first); leave them out"
+        text += f": {numbers} ({signals.counts[matrix][cycle]:g} in the first)"
+        text += "; leave them out (sims.leave_out)"
     return Check("every cycle whole", float(signals.partial.size), 0.0, 0.0, text)
 
 
@@ -191,7 +193,7 @@ def _detector_check(recording: Recording, ions: tuple[str, ...]) -> Check:
     cups = [ion for ion in ions if recording.detector.get(ion) == "faraday"]
     text = "channels that are currents of a Faraday cup, without counting errors"
     if cups:
-        text += f": {', '.join(cups)}; state that their errors are to come from the scatter"
+        text += f": {', '.join(cups)}; their errors can come from the scatter (sims.detector)"
     return Check("ions are counted", float(len(cups)), 0.0, 0.0, text)
 
 
@@ -223,7 +225,7 @@ def _scatter_check(
     if value < low:
         text += ": the export is smoothed, or dead time is missing"
     elif value > high:
-        text += ": not counted, or rescaled; state the detector if its errors are to be estimated"
+        text += ": not counted, or rescaled; its errors can come from the scatter (sims.detector)"
     return Check(name, value, low, high, text)
 
 

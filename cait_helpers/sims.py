@@ -538,6 +538,8 @@ def _counting_notes(
 ) -> list[str]:
     notes = []
     for ion in ions:
+        if recording.detector.get(ion) == "faraday":
+            continue
         if recording.detector.get(ion) == "scatter":
             notes.append(f"errors of {ion} from its scatter, not from counting")
         elif recording.unit == "counts/s":
@@ -563,6 +565,8 @@ def _depth_notes(
         notes.append(f"crater reached at {end}, the end of the export (assumed)")
     if resolution is not None and start == 2 * resolution.width and start != transient:
         why = "two widths of the resolution, which meets no glass above the surface"
+    elif transient is None and start == 0:
+        return [*notes, "no surface transient is seen in the matrix signal: all cycles are used"]
     elif transient is None:
         why = "until the matrix signal has settled (proposed)"
     else:
