@@ -136,6 +136,11 @@ class Case:
         return self.source.path
 
     @property
+    def current_path(self) -> Path | None:
+        """The recorded current."""
+        return None if self.record is None else self.record.source.path
+
+    @property
     def elements(self) -> dict[str, str]:
         """What the native and the foreign channel stand for."""
         return {self.native: self.native_element, self.foreign: self.foreign_element}
@@ -201,7 +206,8 @@ class Case:
     def first_conductivity(self) -> float | None:
         """Conductivity (S/m) of untouched glass, from the first current under a voltage.
 
-        None without a record or a constant voltage.
+        A front in series with the glass makes 1/j^2 straight in time. None without a record or a
+        constant voltage.
         """
         if (
             self.record is None
@@ -210,7 +216,9 @@ class Case:
         ):
             return None
         time, density = (values[:5] for values in self.current())
-        first = np.polyfit(time, density, 1)[1] if time.size == 5 else density[0]
+        first = density[0]
+        if time.size == 5 and density.min() > 0:
+            first = max(np.polyfit(time, density**-2, 1)[1], first**-2 / 4) ** -0.5
         return float(first) * self.glass.thickness / self.drive.value
 
     def _checks(self) -> tuple[Check, ...]:

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .cases import Case, element
+from .checks import Array
 from .landscape import fermi_level, sed_from_diffusivity
 from .sims import charge_found, dead_time_correct, steady_reference
 

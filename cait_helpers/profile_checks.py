@@ -208,9 +208,10 @@ def _scatter_check(
     cycle = np.arange(profile.used.size)
     far = profile.used & (np.abs(cycle - ground.front) > max(5, cycle.size // 20))
     for ion in (ion for ion in (profile.native, profile.foreign) if ion in counters):
-        mean = np.convolve(signals.mended(profile.counts[ion]), np.ones(5) / 5, "same")
+        smooth = np.ones(5) / 5
+        mean = np.convolve(signals.mended(signals.raw[ion]), smooth, "same")
         excess = signals.variance[ion] / (signals.raw[ion] + 1)
-        level = (mean - profile.background[ion]) / profile.scale[ion]
+        level = np.convolve(signals.mended(profile.fraction[ion]), smooth, "same")
         variance = mean * excess / profile.scale[ion] ** 2 + (level * ground.flicker) ** 2
         three = far & (mean > 20)
         three = three[2:] & three[1:-1] & three[:-2]

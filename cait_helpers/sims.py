@@ -95,9 +95,12 @@ def dead_time_correct(counts: ArrayLike, pulses: float) -> Array:
     """Ions that arrived, from ions counted, one at most for each mass in each primary pulse.
 
     Poisson: a pulse stays without a count with probability exp(-arrived/pulses). ``counts``
-    (any shape) and primary ``pulses`` are per cycle. ValueError unless 0 <= counts < pulses.
+    (any shape) and primary ``pulses`` are per cycle, inf for no dead time. ValueError unless
+    0 <= counts < pulses.
     """
     counts = np.asarray(counts, dtype=float)
+    if pulses == np.inf:
+        return counts
     pulses = require("pulses", pulses, 1, 1e15)
     if not (np.all(counts >= 0) and np.all(counts < pulses)):
         most = counts.max()

@@ -401,7 +401,7 @@ def test_a_profile_that_fails_a_check_is_not_fitted(cases):
 
 def test_cases_with_different_native_ions_are_not_fitted_together(cases):
     with pytest.raises(cait.FitError, match="different native ions"):
-        cait.fit_landscape([cases[0], replace(cases[1], native="Na+")])
+        cait.fit_landscape([cases[0], replace(cases[1], native_element="Na")])
 
 
 def test_cases_at_different_temperatures_are_not_fitted_together(cases):

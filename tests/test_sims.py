@@ -379,12 +379,14 @@ def test_counts_that_scatter_too_little_or_too_much_are_named(change, cause):
     assert cause in check.message
 
 
-def test_scatter_of_counting_is_one_on_average():
-    """Forty recordings, with few and with many counts: 1 to 3 %."""
+@pytest.mark.parametrize("pulses", [None, 65536, 40000])
+def test_scatter_of_counting_is_one_on_average(pulses):
+    """Forty recordings, with few and with many counts: 1 to 2 %."""
     found = []
     for seed in range(40):
         counts = 200.0 if seed % 2 else 20000.0
-        profile = profile_of(measured(seed, native=counts, flicker=0.02)[0])
+        recording, *_ = measured(seed, native=counts, flicker=0.02, pulses=pulses)
+        profile = profile_of(recording, pulses=pulses or np.inf)
         found.append(next(c.value for c in profile.checks if c.name == "scatter of counting"))
     assert np.mean(found) == pytest.approx(1, abs=0.05)
 
