@@ -522,6 +522,22 @@ def test_compiled_and_plain_kernels_agree(ions):
             np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-14 * scale)
 
 
+# --- the control of the step ---
+
+
+def test_errors_at_a_front_count_alike_however_many_cells_there_are_elsewhere():
+    """The same errors in forty cells of a mesh of 60, 120 and 240: one error in time."""
+    found = []
+    for cells in (60, 120, 240):
+        x = np.concatenate([[0.0], np.cumsum(np.full(cells, 0.5))])
+        room = kernels.make_room(x, 2)
+        room.stages[3][:] = 0.0
+        room.stages[3][10:50, 0] = 0.5e-3  # a tolerance of 1e-3 in each of them
+        p = setting(tables(0.3, 1.0))
+        found.append(kernels.error_in_time(p, 1.0, 1.0, 0.1, 1e-3, room))
+    assert found == pytest.approx([np.sqrt(40 / (60 * 2))] * 3, rel=1e-12)
+
+
 # --- orders ---
 
 

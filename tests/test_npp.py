@@ -8,7 +8,7 @@ import pytest
 from scipy.constants import e, epsilon_0
 from scipy.special import erfc, erfcx
 
-from cait_helpers import npp
+from cait_helpers import npp, scaled
 from cait_helpers.fronts import front, potentiostatic_depth
 from cait_helpers.landscape import activated_diffusivity, gaussian_sed
 from cait_helpers.npp import (
@@ -670,6 +670,22 @@ def test_the_estimated_error_covers_the_true_one(ion, drive):
     assert reference.stats.steps > run.stats.steps
 
 
+@pytest.mark.parametrize("growth", [1.5, 2.0, 3.0])
+def test_the_estimate_is_twice_the_error_of_a_second_order_method(growth):
+    """A front that is off by the square of the cells: from two meshes, the error of the finer."""
+    solutions = []
+    for cells in (100, int(100 * growth)):
+        nodes = np.linspace(0.0, 200.0, cells + 1)
+        depth = 100.0 * (1 + 10.0 / cells**2)
+        native = 0.1 + 0.9 * np.clip(0.5 + (0.5 * (nodes[1:] + nodes[:-1]) - depth) / 40, 0, 1)
+        y, history = np.column_stack([1 - native, native]), np.full((2, 4), depth)
+        solutions.append(scaled.Solution("", nodes, y, y, history, y[0], 0, 0, 0.0, 0.0, 0.0))
+    found = npp._estimate(*solutions, 1e-3)
+    true = 10.0 / int(100 * growth) ** 2
+    assert found["drive"] == pytest.approx(2 * true, rel=2e-3)
+    assert found["front"] == pytest.approx(2 * true, rel=0.05)  # read where half is left, at 98
+
+
 def test_the_estimated_error_is_honest_and_not_timid():
     """True over estimated error stays below two, and is a fifth at least on the whole."""
     ratios = []
@@ -754,12 +770,16 @@ def test_a_run_on_one_mesh_is_never_called_resolved():
         ({"drive": Voltage([1.0, 1.0], [0.0, 10.0])}, r"charge asked for was not reached"),
         ({"drive": Voltage(1e6)}, r"time step collapsed"),
         ({"ions": {"Li": D_BULK, "K": 1e-16}, "until": Charge(300.0)}, r"come to the back"),
+        (  # three per cent of N, of which rtol allows one
+            {"ions": {"Li": D_BULK, "K": 1e-17}, "until": Charge(200.0), "rtol": 1e-2, "mesh": 80},
+            r"come to the back electrode, 0\.028 of N",
+        ),
         (
             {"drive": Voltage([1.0, 1.0, 0.0, 0.0], [0.0, 40.0, 40.1, 99.0])},
             r"floats at 0\.\d+ V by diffusion alone",
         ),
     ],
-    ids=["record ends", "a million volts", "foreign ion at the back", "shorted"],
+    ids=["record ends", "a million volts", "foreign ion at the back", "few at the back", "shorted"],
 )
 def test_what_cannot_be_simulated_raises_and_says_where_it_stopped(arguments, said):
     """No curve comes back: the text gives time, charge and reason."""
