@@ -26,9 +26,10 @@ import numpy as np
 import scipy  # loads its heavy parts, such as scipy.interpolate, when they are first used
 from numpy.typing import ArrayLike
 from scipy.constants import e, k
-from scipy.special import expit, logit, ndtr, ndtri
+from scipy.special import expit, logit, ndtr
 
 from .checks import DIFFUSIVITY, OCCUPANCY, TEMPERATURE, Array, require, require_all
+from .elementary import exp, ndtri
 
 Law = Callable[[ArrayLike], ArrayLike]  # fraction of the ion's bulk density -> D (m^2/s)
 
@@ -49,7 +50,7 @@ def _normal_density(x: Array) -> Array:
 class GaussianSed:
     """Normal distribution; made by `gaussian_sed`.
 
-    Bit for bit ``scipy.stats.norm(centre, sigma)``, which takes half a second to import.
+    As ``scipy.stats.norm(centre, sigma)``, which takes half a second to import.
     """
 
     centre: float
@@ -413,7 +414,7 @@ class ActivatedDiffusivity:
 
     def __call__(self, fraction: ArrayLike) -> Array:
         """D (m^2/s) at ``fraction`` (any shape); ValueError outside [-0.05, 1.05]."""
-        return self.D_bulk * np.exp(self._log(fraction, sloped=False)[1])
+        return self.D_bulk * exp(self._log(fraction, sloped=False)[1])
 
     def log_slope(self, fraction: ArrayLike) -> Array:
         """d ln D / d ln y (1)."""

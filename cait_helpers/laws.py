@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from . import elementary
 from .checks import Array
 
 PIECES = 1280
@@ -71,23 +72,6 @@ def edge_of(name: str, D: Callable, share: Array, values: Array) -> float:
     return float(ends[1])
 
 
-def pieces(values: Array) -> Array:
-    """Hermite's cubics through values at equal steps, shape (m - 1, 4).
-
-    With the slopes of ln D, so that steep laws stay monotone.
-    """
-    slope = values * np.gradient(np.log(values), edge_order=2)
-    rise, left, right = np.diff(values), slope[:-1], slope[1:]
-    return np.stack(
-        [values[:-1], left, 3 * rise - 2 * left - right, left + right - 2 * rise], axis=1
-    )
-
-
-def shares(count: int) -> Array:
-    """Fractions at equal steps of their square root, from ``SMALLEST`` to 1, shape (count + 1,)."""
-    return np.minimum(np.hypot(np.linspace(0.0, 1.0, count + 1) ** 2, SMALLEST), 1.0)
-
-
 def tabulate(laws: dict[str, Law], unit: float) -> tuple[Array, Array]:
     """All laws in multiples of ``unit``, as :func:`kernels.coefficient` reads them.
 
@@ -105,7 +89,7 @@ def tabulate(laws: dict[str, Law], unit: float) -> tuple[Array, Array]:
         Fraction at which a law jumps; zero for a law without. If any has an edge, there are twice
         the pieces.
     """
-    share = shares(PIECES)
+    share = elementary.shares(PIECES, SMALLEST)
     values = {name: values_of(name, D, share) for name, D in laws.items() if callable(D)}
     edges = np.array(
         [
@@ -120,12 +104,12 @@ def tabulate(laws: dict[str, Law], unit: float) -> tuple[Array, Array]:
             place[0, :2] = D / unit, np.nan
         elif edge > 0:
             below = values_of(name, D, edge * np.minimum(share, 1 - SMALLEST))
-            place[:PIECES] = pieces(values_of(name, D, edge + (1 - edge) * share) / unit)
-            place[PIECES:] = pieces(below / unit)
+            place[:PIECES] = elementary.cubic_pieces(values_of(name, D, edge + (1 - edge) * share) / unit)
+            place[PIECES:] = elementary.cubic_pieces(below / unit)
         elif count == PIECES:
-            place[:] = pieces(values[name] / unit)
+            place[:] = elementary.cubic_pieces(values[name] / unit)
         else:
-            place[:] = pieces(values_of(name, D, shares(count)) / unit)
+            place[:] = elementary.cubic_pieces(values_of(name, D, elementary.shares(count, SMALLEST)) / unit)
     return table, edges
 
 
