@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import platform
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import page_script
 from docutils import nodes
 from myst_nb.sphinx_ import NbMetadataCollector
 from openings import map_of_the_book, read
@@ -13,6 +16,7 @@ from pybtex.plugin import register_plugin
 from pybtex.style.formatting.plain import Style
 from pybtex.style.labels import BaseLabelStyle
 from slim import ROOT
+from sphinx.errors import ExtensionError
 
 # Scripts that Jupyter Book adds for services this book does not use. Left in, the first two
 # would declare THEBE_JS_URL twice (an error on every page) and point at a foreign host.
@@ -97,6 +101,19 @@ def put_explorer_on_landing_page(app, docname, source):
         source[0] = source[0].replace(LANDING_MARK, LANDING % landing_explorer())
 
 
+def start_page_script(app, config):
+    """Compile the solver of the pages while the chapters run; the script is there in the end."""
+    page_script.TARGET.parent.mkdir(parents=True, exist_ok=True)
+    app.page_script = subprocess.Popen([sys.executable, page_script.__file__])
+    config.html_static_path.append(str(page_script.TARGET.parent))
+    config.html_js_files.append([page_script.TARGET.name, {"defer": "defer"}])
+
+
+def await_page_script(app, env):
+    if app.page_script.wait() != 0:
+        raise ExtensionError("the solver of the pages did not compile")
+
+
 def measure_times(app, doctree):
     """Say in the opening of a chapter what this build found, in place of what its author typed."""
     executed = NbMetadataCollector.get_exec_data(app.env, app.env.docname)
@@ -127,6 +144,8 @@ class Works(Style):
 def setup(app):
     register_plugin("pybtex.style.formatting", "works", Works)
     app.connect("config-inited", offer_tables)
+    app.connect("config-inited", start_page_script)
+    app.connect("env-updated", await_page_script)
     app.connect("source-read", put_explorer_on_landing_page)
     app.connect("doctree-read", measure_times)
     app.connect("html-page-context", drop_unused_scripts, priority=900)

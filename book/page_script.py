@@ -1,0 +1,60 @@
+"""Put the script of the pages together: the compiled kernels, their Worker, `window.cait`.
+
+    python book/page_script.py          writes _build/page/cait.js
+
+One classic script, because a page that is opened from a disk may load neither modules nor data.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import wasm
+from scipy.constants import e, epsilon_0, k
+
+from cait_helpers.landscape import BOLTZMANN, SIGMA_PER_FWHM
+
+SOURCES = wasm.ROOT / "book" / "page"
+TARGET = wasm.ROOT / "_build" / "page" / "cait.js"
+
+#: What the Worker reads: constants as the package has them, and the meshes that it tries in turn.
+CONSTANTS = {
+    "e": e,
+    "e_squared": e**2,
+    "k": k,
+    "epsilon_0": epsilon_0,
+    "boltzmann": BOLTZMANN,
+    "sigma_per_fwhm": float(SIGMA_PER_FWHM),
+    "stack": wasm.STACK,
+    "ladder": [150, 300, 600],
+}
+
+
+def worker() -> str:
+    """The source of the Worker."""
+    source = (SOURCES / "solver.js").read_text(encoding="utf-8")
+    return f"const CONSTANTS = {json.dumps(CONSTANTS)};\n{source}"
+
+
+def script(module: bytes) -> str:
+    """The script that every page loads, around a compiled module."""
+    parts = [
+        f"const MODULE = {json.dumps(base64.b64encode(module).decode())};",
+        f"const WORKER = {json.dumps(worker())};",
+        *(path.read_text(encoding="utf-8") for path in PARTS),
+    ]
+    return '"use strict";\n{\n' + "\n".join(parts) + "}\n"
+
+
+PARTS = [SOURCES / name for name in ("client.js", "plot.js", "scenes.js", "explorers.js")]
+
+
+def write() -> None:
+    """Compile the kernels, if they have changed, and write the script."""
+    TARGET.parent.mkdir(parents=True, exist_ok=True)
+    TARGET.write_text(script(wasm.built()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()
