@@ -18,7 +18,7 @@ from slim import ROOT
 
 import cait_helpers as cait
 from cait_helpers.figures import landscape_figure, plot_profile, plot_sed
-from cait_helpers.teaching import Sweep, explorer_page
+from cait_helpers.teaching import Sweep, explorer_page, given
 
 PICTURE = ROOT / "book" / "assets" / "result.png"
 
@@ -33,11 +33,11 @@ def landing_explorer() -> str:
     charge = cait.Charge(case.charge)
     D_bulk = case.conductivity * case.glass.thermal_voltage / (e * case.glass.ion_density)
 
-    def draw(width: float, rubidium: float) -> str:
+    def draw(width: float, rubidium: float) -> str:  # how much slower it is than lithium
         sed = cait.gaussian_sed(width)
         law = cait.activated_diffusivity(sed, D_bulk, case.glass.temperature, 0.9)
-        ions = {"Li": law, "Rb": D_bulk * 10**rubidium}
-        run = cait.simulate(case.glass, ions, "Li", "Rb", case.drive, charge, mesh=120)
+        ions = {"Li": law, "Rb": D_bulk / rubidium}
+        run = cait.simulate(case.glass, ions, "Li", "Rb", case.drive, charge, mesh=150)
         squares = {"model": 0.0, "noise": 0.0}
         _, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3), width_ratios=(3, 2))
         plot_profile(left, profile, depth=140e-9)
@@ -60,12 +60,20 @@ def landing_explorer() -> str:
             f"from it on average, and their noise is {noise:.1f} %."
         )
 
-    slower = {155_000: -5.19, 49_000: -4.69, 15_500: -4.19, 4_900: -3.69}
+    law = cait.activated_diffusivity(cait.gaussian_sed(0.25), D_bulk, case.glass.temperature, 0.9)
+    run = given.run_settings(case.glass, law, 0.25)
+    numbers = given.measured_run(case, profile) | {
+        "run": run | {"voltage": case.drive.value, "charge": case.charge},
+        "law": given.law_settings(case.glass, law, 0.25),
+        "foreign": "rubidium",
+    }
     with plt.style.context(cait.style):
         return explorer_page(
             draw,
-            width=Sweep((150, 200, 250, 300, 350), "meV", 1e-3),
-            rubidium={f"{n:,} times slower than lithium": r for n, r in slower.items()},
+            "find",
+            numbers,
+            width=Sweep((150, 350), "meV", 1e-3, start=230),
+            rubidium=Sweep((2_500, 160_000), "times slower", start=10_000),
         )
 
 

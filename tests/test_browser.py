@@ -10,6 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser import NO_BROWSER, open_browser
+from playwright.sync_api import TimeoutError
 from slim import pages
 from test_book import HTML
 
@@ -24,6 +25,16 @@ TYPESET = """async () => {
   while (!window.MathJax?.startup?.promise) await new Promise(done => setTimeout(done, 20));
   await MathJax.startup.promise;
 }"""
+DRAWN = """explorer => [
+  explorer.querySelector('svg').innerHTML, explorer.querySelector('.explorer-says').textContent,
+]"""
+CHANGED = """([id, drawn, said]) => {
+  const explorer = document.getElementById(id), svg = explorer.querySelector('svg');
+  return svg.innerHTML !== drawn && explorer.querySelector('.explorer-says').textContent !== said
+    && svg.getAttribute('aria-label') === explorer.querySelector('.explorer-says').textContent;
+}"""
+SMALLEST_LETTER = """explorer => Math.min(...[...explorer.querySelectorAll('svg text')].map(
+  text => parseFloat(getComputedStyle(text).fontSize)))"""
 AXE = Axe()
 # Formulas and coloured code are thousands of elements with the same few styles on every page: axe
 # gets their text, and looks at the colours of code once.
@@ -110,10 +121,37 @@ def faults_of_mathematics(tab) -> list[str]:
     ]
 
 
+def faults_of_scene(tab, explorer) -> list[str]:
+    """An explorer that computes: from the keyboard each control changes drawing and text."""
+    name, found = explorer.get_attribute("id"), []
+    explorer.scroll_into_view_if_needed()
+    try:
+        explorer.locator("svg").wait_for()
+    except TimeoutError:
+        return [f"{name} draws nothing: {explorer.locator('.explorer-note').inner_text()}"]
+    small = explorer.evaluate(SMALLEST_LETTER)
+    if small < 11:
+        found.append(f"{name} has letters of {small} pixels")
+    for control in explorer.locator("input[type=range], select").all():
+        before = explorer.evaluate(DRAWN)
+        control.focus()
+        tab.keyboard.press("ArrowRight" if control.get_attribute("type") else "ArrowDown")
+        for _ in range(20):
+            tab.keyboard.press("ArrowRight" if control.get_attribute("type") else "End")
+        try:
+            tab.wait_for_function(CHANGED, arg=[name, *before])
+        except TimeoutError:
+            found.append(f"{name}: {control.get_attribute('id')} does not change picture and text")
+    explorer.locator(".explorer-reset").click()
+    return found
+
+
 def faults_of_sliders(tab) -> list[str]:
     """From the keyboard, every step of every slider shows another picture with another text."""
     found = []
-    for explorer in tab.locator(".explorer").all():
+    for explorer in tab.locator(".explorer[data-scene]").all():
+        found += faults_of_scene(tab, explorer)
+    for explorer in tab.locator(".explorer:not([data-scene])").all():
         for slider in explorer.locator("input").all():
             name = slider.locator("xpath=..").inner_text().strip()
             if slider.is_disabled():

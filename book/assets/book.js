@@ -1,6 +1,6 @@
 // All script that is the book's own. Each .explorer holds one picture for every combination of its sliders, the last slider running
 // fastest. Without this script the sliders stay disabled and the first picture stands.
-for (const explorer of document.querySelectorAll(".explorer")) {
+for (const explorer of document.querySelectorAll(".explorer:not([data-scene])")) {
   const frames = [...explorer.querySelectorAll("img")];
   const says = explorer.querySelector(".explorer-says");
   const sliders = [...explorer.querySelectorAll("input")].map((input) => ({

@@ -1,10 +1,11 @@
-"""Explorers: a figure under one or two sliders, in JupyterLab, on the built page and on paper.
+"""Explorers: a figure under sliders, in JupyterLab, on the built page and on paper.
 
 One call stores three forms of the same figure. A running kernel offers ipywidgets sliders, and a
 `Sweep` is computed for any value while its slider moves. The built page has no kernel and no
-network: ``<input type=range>`` and a few lines of script (``book/assets/book.js``) choose among
-the pictures that were drawn when the cell ran. Without the script, and in a printed book, the
-first picture stands.
+network. With a ``scene`` it computes as well: a script of the book (``book/page/scenes.js``) asks
+the package's own kernels, compiled for the browser, and draws. Without one, ``<input type=range>``
+and a few lines of script (``book/assets/book.js``) choose among the pictures that were drawn when
+the cell ran. Without a script, and in a printed book, the first picture stands.
 """
 
 from __future__ import annotations
@@ -41,23 +42,35 @@ class Sweep:
         What stands behind the number on the page; may be empty.
     si : float
         One ``unit`` in the unit that the drawing function expects, for example 1e-9 for nm.
+    start : float, optional
+        The value that an explorer with a scene opens at, in ``unit``; else the first frame.
 
     Raises
     ------
     ValueError
-        If there are fewer than two frames, if they do not increase, or if ``si`` is not positive.
+        If there are fewer than two frames, if they do not increase, if ``si`` is not positive, or
+        if ``start`` lies outside the frames.
     """
 
     frames: tuple[float, ...]
     unit: str = ""
     si: float = 1.0
+    start: float | None = None
 
     def __post_init__(self) -> None:
         frames = tuple(map(float, require_all("frames", self.frames, -LARGEST, LARGEST)))
         if len(frames) < 2 or not all(a < b for a, b in itertools.pairwise(frames)):
             raise ValueError(f"frames = {self.frames!r}: at least two increasing values are needed")
         require("si", self.si, *POSITIVE)
+        start = frames[0] if self.start is None else self.start
+        start = require("start", start, frames[0], frames[-1])
         object.__setattr__(self, "frames", frames)
+        object.__setattr__(self, "start", float(start))
+
+    @property
+    def logarithmic(self) -> bool:
+        """Whether the slider goes by powers of ten."""
+        return 0 < self.frames[0] * _LOGARITHMIC <= self.frames[-1]
 
     def text(self, number: float) -> str:
         """A value as it stands on the page."""
@@ -68,7 +81,7 @@ class Sweep:
         import ipywidgets
 
         low, high = self.frames[0], self.frames[-1]
-        if 0 < low * _LOGARITHMIC <= high:
+        if self.logarithmic:
             kind, low, high, step = (
                 ipywidgets.FloatLogSlider,
                 math.log10(low),
@@ -77,10 +90,16 @@ class Sweep:
             )
         else:
             kind, step = ipywidgets.FloatSlider, 10.0 ** math.floor(math.log10((high - low) / 50))
-        return kind(self.frames[0], min=low, max=high, step=step, readout_format=".4g")
+        return kind(self.start, min=low, max=high, step=step, readout_format=".4g")
 
 
-def explore(draw: Callable[..., str], **choices: Sweep | Iterable[Any] | Mapping[str, Any]) -> None:
+def explore(
+    draw: Callable[..., str],
+    scene: str = "",
+    given: Mapping[str, Any] | None = None,
+    own: str = "",
+    **choices: Sweep | Iterable[Any] | Mapping[str, Any],
+) -> None:
     """Show the figure that ``draw`` makes, with a slider for each of its parameters.
 
     Parameters
@@ -88,10 +107,17 @@ def explore(draw: Callable[..., str], **choices: Sweep | Iterable[Any] | Mapping
     draw : callable
         ``draw(**values)`` draws one new matplotlib figure, does not show it, and returns its alt
         text: a sentence that says what is seen there. It also stands below the picture.
+    scene : str
+        Name of the scene that draws the same on the page, for any value of a `Sweep`. Only the
+        opening picture is stored then.
+    given : mapping, optional
+        Numbers and lists of numbers that the scene needs besides the sliders.
+    own : str
+        What readers may paste on the page to be drawn beside the model; nothing if empty.
     **choices : Sweep, sequence, or mapping of str to value
-        One or two parameters of ``draw`` with the values on offer, in the order of the slider. A
-        `Sweep` is continuous where a kernel runs. A mapping gives each value a text. The name
-        of the parameter, underscores read as spaces, labels the slider.
+        One or two parameters of ``draw`` (any number with a scene) with the values on offer, in
+        the order of the slider. A `Sweep` is continuous where a kernel runs. A mapping gives each
+        value a text. The name of the parameter, underscores read as spaces, labels the slider.
 
     Raises
     ------
@@ -102,26 +128,48 @@ def explore(draw: Callable[..., str], **choices: Sweep | Iterable[Any] | Mapping
     """
     from IPython.display import display  # here, because `import cait_helpers` does without it
 
-    options = _validate(draw, choices)
-    frames = _frames(draw, options)
+    options = _validate(draw, choices, scene)
+    frames = _frames(draw, options, scene, choices)
     data = _widget(draw, choices, options, frames)._repr_mimebundle_()
-    data["text/html"] = _page(options, frames)
+    data["text/html"] = (
+        _computed_page(scene, given or {}, own, choices, options, frames[0])
+        if scene
+        else _page(options, frames)
+    )
     data["image/png"] = frames[0].partition("base64,")[2].partition('"')[0]
     data["text/plain"] = "\n".join(
-        f"Explorer of {_label(name)}: {', '.join(texts)}" for name, texts in options.items()
+        f"Explorer of {_label(name)}: {_offer(choices[name], texts, scene)}"
+        for name, texts in options.items()
     )
     display(data, raw=True)
 
 
-def explorer_page(draw: Callable[..., str], **choices: Any) -> str:
+def explorer_page(
+    draw: Callable[..., str],
+    scene: str = "",
+    given: Mapping[str, Any] | None = None,
+    own: str = "",
+    **choices: Any,
+) -> str:
     """Return the HTML of an explorer, for a page that no cell makes; arguments as `explore`."""
-    options = _validate(draw, choices)
-    return _page(options, _frames(draw, options))
+    options = _validate(draw, choices, scene)
+    frames = _frames(draw, options, scene, choices)
+    if scene:
+        return _computed_page(scene, given or {}, own, choices, options, frames[0])
+    return _page(options, frames)
 
 
-def _validate(draw: Callable[..., str], choices: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _offer(choice: Any, texts: Mapping[str, Any], scene: str) -> str:
+    if scene and isinstance(choice, Sweep):
+        return f"{choice.frames[0]:.4g} to {choice.text(choice.frames[-1])}"
+    return ", ".join(texts)
+
+
+def _validate(
+    draw: Callable[..., str], choices: dict[str, Any], scene: str = ""
+) -> dict[str, dict[str, Any]]:
     """Return for each parameter its values by their text, or raise ValueError."""
-    if len(choices) not in (1, 2):
+    if not choices or (len(choices) > 2 and not scene):
         raise ValueError(f"choices = {sorted(choices)}: one or two parameters are allowed")
     options = {}
     for name, given in choices.items():
@@ -137,7 +185,7 @@ def _validate(draw: Callable[..., str], choices: dict[str, Any]) -> dict[str, di
             raise ValueError(f"{name} = {texts}: every value needs a text of its own")
         options[name] = dict(zip(texts, values, strict=True))
     count = math.prod(map(len, options.values()))
-    if count > MOST_FRAMES:
+    if count > MOST_FRAMES and not scene:
         raise ValueError(f"choices make {count} pictures: at most {MOST_FRAMES} are allowed")
     try:
         inspect.signature(draw).bind(**options)
@@ -154,8 +202,21 @@ def _label(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _frames(draw: Callable[..., str], options: dict[str, dict[str, Any]]) -> list[str]:
-    """Draw the picture of every combination, the last parameter running fastest."""
+def _frames(
+    draw: Callable[..., str],
+    options: dict[str, dict[str, Any]],
+    scene: str = "",
+    choices: Mapping[str, Any] | None = None,
+) -> list[str]:
+    """Draw the picture of every combination, the last parameter running fastest; or the opening."""
+    if scene:
+        opening = {
+            name: _rounded(choice.start * choice.si)
+            if isinstance(choice := choices[name], Sweep)
+            else next(iter(texts.values()))
+            for name, texts in options.items()
+        }
+        return [_frame(draw, opening)]
     return [
         _frame(draw, dict(zip(options, values, strict=True)))
         for values in itertools.product(*(option.values() for option in options.values()))
@@ -213,7 +274,10 @@ def _widget(
         slider.layout.width = "30em"
         sliders[name] = slider
         places.append(place)
-    stored = dict(zip(itertools.product(*places), frames, strict=True))
+    places = list(itertools.product(*places))
+    if len(frames) == 1:  # of the opening
+        places = [tuple(_rounded(slider.value) for slider in sliders.values())]
+    stored = dict(zip(places, frames, strict=True))
 
     def show(_change: object) -> None:
         place = tuple(_rounded(slider.value) for slider in sliders.values())
@@ -263,4 +327,56 @@ def _page(options: dict[str, dict[str, Any]], frames: list[str]) -> str:
         f'<div class="explorer" role="group" aria-label="Explorer of {escape(label)}">'
         f"{''.join(pictures)}{_says(frames[0])}"
         f"{''.join(controls)}</div>"
+    )
+
+
+def _computed_page(
+    scene: str,
+    given: Mapping[str, Any],
+    own: str,
+    choices: Mapping[str, Any],
+    options: Mapping[str, Mapping[str, Any]],
+    frame: str,
+) -> str:
+    """Return the controls of a scene and its opening picture, for a page that computes."""
+    controls = []
+    for name, texts in options.items():
+        choice, label = choices[name], escape(_label(name))
+        field = f"explorer-{scene}-{name}"
+        if isinstance(choice, Sweep):
+            low, high = choice.frames[0], choice.frames[-1]
+            kind, ends, step = "linear", (low, high, choice.start), (high - low) / 1000
+            if choice.logarithmic:
+                kind, ends, step = "log", tuple(map(math.log10, ends)), 0.002
+            unit = escape(choice.unit)
+            controls.append(
+                f'<div class="explorer-control" data-name="{name}" data-scale="{kind}" '
+                f'data-low="{low!r}" data-high="{high!r}" data-start="{choice.start!r}" '
+                f'data-si="{choice.si!r}" data-unit="{unit}">'
+                f'<label for="{field}">{label}</label><input type="range" id="{field}" '
+                f'min="{ends[0]:.6g}" max="{ends[1]:.6g}" value="{ends[2]:.6g}" step="{step:.4g}" '
+                f'autocomplete="off" disabled><input type="number" step="any" autocomplete="off" '
+                f'value="{choice.start:.6g}" aria-label="{label}{unit and f" in {unit}"}" disabled>'
+                f"<span>{unit}</span></div>"
+            )
+        else:
+            offers = "".join(f"<option>{escape(text)}</option>" for text in texts)
+            controls.append(
+                f'<div class="explorer-control" data-name="{name}"><label for="{field}">{label}'
+                f'</label><select id="{field}" autocomplete="off" disabled>{offers}</select></div>'
+            )
+    pasted = own and (
+        f'<details class="explorer-own"><summary>{escape(own)}</summary><p>It stays in this page: '
+        "nothing is sent anywhere.</p><textarea rows="
+        f'"4" spellcheck="false" aria-label="{escape(own)}" disabled></textarea>'
+        "<output></output></details>"
+    )
+    names = " and ".join(_label(name) for name in options)
+    return (
+        f'<div class="explorer" id="explorer-{scene}" role="group" data-scene="{scene}" '
+        f'aria-label="Explorer of {escape(names)}" data-given="{escape(json.dumps(given))}">'
+        f"{frame}{_says(frame)}"
+        '<p class="explorer-note" role="status" hidden></p>'
+        f'{"".join(controls)}<button type="button" class="explorer-reset" disabled>Reset</button>'
+        f"{pasted}</div>"
     )
