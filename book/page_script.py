@@ -13,6 +13,7 @@ import json
 import wasm
 from scipy.constants import e, epsilon_0, k
 
+from cait_helpers import checks
 from cait_helpers.landscape import BOLTZMANN, SIGMA_PER_FWHM
 
 SOURCES = wasm.ROOT / "book" / "page"
@@ -28,6 +29,21 @@ CONSTANTS = {
     "sigma_per_fwhm": float(SIGMA_PER_FWHM),
     "stack": wasm.STACK,
     "ladder": [150, 300, 600],
+    "ranges": {
+        "thickness": checks.THICKNESS,
+        "ion_density": checks.ION_DENSITY,
+        "permittivity": checks.PERMITTIVITY,
+        "temperature": checks.TEMPERATURE,
+        "fwhm": (1e-3, 2.0, "eV"),
+        "occupancy": checks.OCCUPANCY,
+        "D_bulk": (1e-40, 1e-5, "m^2/s"),
+        "D_foreign": (1e-40, 1e-5, "m^2/s"),
+        "voltage": (1e-30, 1e30, "V"),
+        "current_density": (1e-30, 1e30, "A/m^2"),
+        "charge": checks.CHARGE,
+        "duration": (1e-9, 1e12, "s"),
+        "cells": (20, 600, "cells"),
+    },
 }
 
 

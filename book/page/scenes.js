@@ -236,7 +236,7 @@ async function find(values, data, ask) {
   const land = one && await ask("landscape", { ...data.law, fwhm: q.fwhm, ratio: 10 ** q.log_ratio });
   if (!land) return null;
   const { found, square, panel, warning } = one;
-  const verdict = square < 1.25 ? "You found it: the model runs through the points." : square < 4 ? "Close." : "The model misses the points.";
+  const verdict = square < 1.5 ? "You found it: the model runs through the points." : square < 4 ? "Close." : "The model misses the points.";
   return {
     panels: [
       { ...panel, share: 3 },

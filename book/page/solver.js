@@ -3,7 +3,7 @@
 // written here: what follows is the scaling of `cait_helpers.npp`, and places in memory.
 "use strict";
 
-const NM = 1e-9, PIECES = 1280, FLOOR = 1e-4, MAX_STEPS = 5000, MOST_CELLS = 600;
+const NM = 1e-9, PIECES = 1280, FLOOR = 1e-4, MAX_STEPS = 5000;
 let wasm = null; // the compiled module
 let instance = null; // and what it exports, with its memory
 
@@ -36,18 +36,10 @@ function room(size, values) {
 
 class Refused extends Error {}
 
-// name: lowest, highest, unit
-const RANGES = {
-  thickness: [5e-8, 5e-3, "m"], ion_density: [1e25, 1e30, "m^-3"], permittivity: [1, 200, ""],
-  temperature: [150, 1000, "K"], fwhm: [1e-3, 2, "eV"], occupancy: [0.01, 0.999, ""],
-  D_bulk: [1e-40, 1e-5, "m^2/s"], D_foreign: [1e-40, 1e-5, "m^2/s"],
-  voltage: [1e-30, 1e30, "V"], current_density: [1e-30, 1e30, "A/m^2"],
-  charge: [1e-6, 1e6, "C/m^2"], duration: [1e-9, 1e12, "s"], cells: [20, MOST_CELLS, "cells"],
-};
-
 function checked(given) {
+  const { ranges } = CONSTANTS; // name: lowest, highest, unit
   for (const name of Object.keys(given)) {
-    if (!(name in RANGES)) throw new Refused(`${name} is none of ${Object.keys(RANGES).join(", ")}`);
+    if (!(name in ranges)) throw new Refused(`${name} is none of ${Object.keys(ranges).join(", ")}`);
   }
   const alternatives = [["voltage", "current_density"], ["charge", "duration"]];
   for (const pair of alternatives) {
@@ -56,7 +48,7 @@ function checked(given) {
     }
   }
   const optional = new Set([...alternatives.flat(), "cells"]);
-  for (const [name, [low, high, unit]] of Object.entries(RANGES)) {
+  for (const [name, [low, high, unit = ""]] of Object.entries(ranges)) {
     const value = given[name];
     if (value === undefined && optional.has(name)) continue;
     if (!(typeof value === "number" && value >= low && value <= high)) {
