@@ -15,10 +15,17 @@ i4, f8, at = types.int32, types.float64, types.CPointer(types.float64)
 whole, unsigned = types.CPointer(types.int64), types.CPointer(types.uint64)
 
 
+@elementary.jit
+def setting(k, pieces, table, lam2, beam, potentiostatic):
+    """Laws without an edge, drift in proportion to the field, and a drive that never pauses."""
+    laws = carray(table, (k, pieces, 4))
+    return kernels.Setting(lam2, laws, np.zeros(k), np.zeros(k), beam, potentiostatic != 0, 0.0)
+
+
 def table(pieces, floor, D_bulk, sigma, occupancy, kT, unit, out):
-    fractions = elementary.table_fractions(pieces, floor)
-    law = elementary.gaussian_law(fractions, D_bulk, sigma, occupancy, kT)
-    carray(out, (pieces, 4))[:] = elementary.cubic_pieces(law) / unit
+    share = elementary.shares(pieces, floor)
+    law = elementary.gaussian_law(share, D_bulk, sigma, occupancy, kT)
+    carray(out, (pieces, 4))[:] = elementary.cubic_pieces(law / unit)
 
 
 def untouched_mesh(surface, thickness, cells, x):
@@ -26,7 +33,7 @@ def untouched_mesh(surface, thickness, cells, x):
 
 
 def rest_field(cells, k, pieces, table, lam2, beam, potentiostatic, x, state, drive):
-    p = kernels.Setting(lam2, carray(table, (k, pieces, 4)), beam, potentiostatic != 0, 0.0)
+    p = setting(k, pieces, table, lam2, beam, potentiostatic)
     kernels.rest_field(p, carray(x, cells + 1), carray(state, (cells, k)), drive)
 
 
@@ -34,18 +41,19 @@ def advance(
     cells, k, pieces, table, lam2, beam, potentiostatic, x, state, drive, t_end, charge_end, tol,
     first_step, surface, max_steps, history, out,
 ):  # fmt: skip
-    p = kernels.Setting(lam2, carray(table, (k, pieces, 4)), beam, potentiostatic != 0, 0.0)
+    p = setting(k, pieces, table, lam2, beam, potentiostatic)
     knots, values = carray(drive, (2, 2))
-    verdict, steps, rejected, factorisations, lowest = kernels.advance(
+    verdict, steps, rejected, factorisations, lowest, strongest = kernels.advance(
         p, carray(x, cells + 1), carray(state, (cells, k)), knots, values, t_end, charge_end,
         tol, first_step, surface, True, max_steps, carray(history, (max_steps + 1, 4)),
     )  # fmt: skip
-    out[0], out[1], out[2], out[3], out[4] = verdict, steps, rejected, factorisations, lowest
+    out[0], out[1], out[2], out[3] = verdict, steps, rejected, factorisations
+    out[4], out[5] = lowest, strongest
 
 
 def fractions(cells, k, lam2, beam, x, state, y):
     nodes, found = carray(x, cells + 1), carray(y, (cells, k))
-    p = kernels.Setting(lam2, carray(y, (1, 1, 1)), beam, False, 0.0)
+    p = setting(1, 0, y, lam2, beam, 0)
     kernels.fractions(p, nodes, carray(state, (cells, k)), found)
 
 

@@ -13,7 +13,7 @@ import json
 import wasm
 from scipy.constants import e, epsilon_0, k
 
-from cait_helpers import checks
+from cait_helpers import checks, laws, npp
 from cait_helpers.landscape import BOLTZMANN, SIGMA_PER_FWHM
 
 SOURCES = wasm.ROOT / "book" / "page"
@@ -28,6 +28,9 @@ CONSTANTS = {
     "boltzmann": BOLTZMANN,
     "sigma_per_fwhm": float(SIGMA_PER_FWHM),
     "stack": wasm.STACK,
+    "PIECES": laws.PIECES,
+    "FLOOR": laws.SMALLEST,
+    "strongest_field": npp.STRONGEST_FIELD,
     "ladder": [150, 300, 600],
     "ranges": {
         "thickness": checks.THICKNESS,

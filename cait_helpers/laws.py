@@ -104,12 +104,16 @@ def tabulate(laws: dict[str, Law], unit: float) -> tuple[Array, Array]:
             place[0, :2] = D / unit, np.nan
         elif edge > 0:
             below = values_of(name, D, edge * np.minimum(share, 1 - SMALLEST))
-            place[:PIECES] = elementary.cubic_pieces(values_of(name, D, edge + (1 - edge) * share) / unit)
+            place[:PIECES] = elementary.cubic_pieces(
+                values_of(name, D, edge + (1 - edge) * share) / unit
+            )
             place[PIECES:] = elementary.cubic_pieces(below / unit)
         elif count == PIECES:
             place[:] = elementary.cubic_pieces(values[name] / unit)
         else:
-            place[:] = elementary.cubic_pieces(values_of(name, D, elementary.shares(count, SMALLEST)) / unit)
+            place[:] = elementary.cubic_pieces(
+                values_of(name, D, elementary.shares(count, SMALLEST)) / unit
+            )
     return table, edges
 
 

@@ -28,7 +28,7 @@ ADVANCE = """calls => calls.flatMap((given, number) => {
   clear();
   const put = (name) => { const list = doubles(given[name]); return room(list.length, list); };
   const [table, x, state, drive] = ["table", "x", "state", "drive"].map(put);
-  const { cells, k, most } = given, history = room(4 * (most + 1)), out = room(5);
+  const { cells, k, most } = given, history = room(4 * (most + 1)), out = room(6);
   call("advance", cells, k, table.size / k / 4, table.at, given.lam2, given.beam,
     given.potentiostatic, x.at, state.at, drive.at, given.t_end, given.charge_end, given.tol,
     given.first, given.surface, most, history.at, out.at);

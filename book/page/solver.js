@@ -3,7 +3,7 @@
 // written here: what follows is the scaling of `cait_helpers.npp`, and places in memory.
 "use strict";
 
-const NM = 1e-9, PIECES = 1280, FLOOR = 1e-4, MAX_STEPS = 5000;
+const NM = 1e-9, { PIECES, FLOOR } = CONSTANTS, MAX_STEPS = 5000;
 let wasm = null; // the compiled module
 let instance = null; // and what it exports, with its memory
 
@@ -72,23 +72,24 @@ function scaled(q) {
     ? q.D_bulk * q.voltage / (thermal * q.thickness)
     : q.current_density / charge_density;
   const unit_time = NM / velocity, unit = velocity * NM, thickness = q.thickness / NM;
-  let t_end = Infinity, charge_end = Infinity;
+  const unit_charge = e * q.ion_density * NM;
+  let t_end = 1e15, charge_end = Infinity;
   if (q.duration !== undefined) {
-    t_end = q.duration / unit_time;
+    t_end = Math.min(q.duration / unit_time, 1e15);
     if (!potentiostatic && t_end > 0.9 * thickness) {
       throw new Refused(`duration = ${q.duration} s of this current supplies more than nine tenths of the native charge of the plate`);
     }
   } else {
-    charge_end = q.charge / charge_density / NM;
+    charge_end = q.charge / unit_charge;
     if (charge_end > 0.9 * thickness) {
       throw new Refused(`charge = ${q.charge} C/m^2 is more than nine tenths of the native charge of the plate, ${charge_density * q.thickness} C/m^2`);
     }
-    t_end = potentiostatic ? 1e15 : charge_end;
+    if (!potentiostatic) t_end = charge_end;
   }
   const width = Math.max(q.D_foreign / unit, 0.5 * (debye / NM));
   const depth = Math.min(charge_end, t_end, thickness);
   return {
-    thermal, charge_density, debye, potentiostatic, velocity, unit_time, unit, thickness, t_end, charge_end,
+    thermal, debye, potentiostatic, unit_charge, unit_current: charge_density * velocity, velocity, unit_time, unit, thickness, t_end, charge_end,
     lam2: (debye / NM) * (debye / NM), drive: potentiostatic ? q.voltage / thermal : 1,
     surface: 0.05 * Math.min(width, depth, 1),
     sigma: q.fwhm * sigma_per_fwhm, kT: boltzmann * q.temperature,
@@ -99,7 +100,7 @@ function scaled(q) {
 function run(q, s, cells, tol) {
   clear();
   const table = room(2 * PIECES * 4), x = room(cells + 1), state = room(2 * cells), y = room(2 * cells);
-  const drive = room(4, [0, 1e300, s.drive, s.drive]), history = room(4 * (MAX_STEPS + 1)), out = room(5);
+  const drive = room(4, [0, 1e300, s.drive, s.drive]), history = room(4 * (MAX_STEPS + 1)), out = room(6);
   call("table", PIECES, FLOOR, q.D_bulk, s.sigma, q.occupancy, s.kT, s.unit, table.at + 8 * PIECES * 4);
   table.numbers.set([q.D_foreign / s.unit, NaN]);
   const held = [table.at, s.lam2, 0, s.potentiostatic ? 1 : 0];
@@ -110,7 +111,7 @@ function run(q, s, cells, tol) {
     0.2 * s.surface, s.surface, MAX_STEPS, history.at, out.at,
   );
   call("fractions", cells, 2, s.lam2, 0, x.at, state.at, y.at);
-  const [verdict, steps, , , lowest] = out.numbers;
+  const [verdict, steps, , , lowest, strongest] = out.numbers;
   const rows = history.numbers, ends = y.numbers;
   const column = (m, scale) => Float64Array.from({ length: steps + 1 }, (_, n) => rows[4 * n + m] * scale);
   const nodes = x.numbers.map((place) => place * NM);
@@ -120,9 +121,9 @@ function run(q, s, cells, tol) {
     x: Float64Array.from({ length: cells }, (_, c) => 0.5 * (nodes[c + 1] + nodes[c])),
     native: Float64Array.from({ length: cells }, (_, c) => tiny(ends[2 * c + 1])),
     foreign: Float64Array.from({ length: cells }, (_, c) => tiny(ends[2 * c])),
-    time: column(0, NM / s.velocity), charge: column(1, s.charge_density * NM),
-    current_density: column(2, s.charge_density * s.velocity), voltage: column(3, s.thermal),
-    cells, steps, undershoot: lowest,
+    time: column(0, NM / s.velocity), charge: column(1, s.unit_charge),
+    current_density: column(2, s.unit_current), voltage: column(3, s.thermal),
+    cells, steps, undershoot: lowest, largest_field: strongest * (s.thermal / NM),
   };
   const finite = [found.native, found.time, found.current_density].every((list) => list.every(Number.isFinite));
   const arrived = ends[2 * cells - 2];
@@ -161,7 +162,7 @@ function estimate(coarse, fine) {
     const behind = Float64Array.from({ length: 36 }, (_, m) => 0.2 + 0.02 * m);
     const [left, right] = [coarse, fine].map((one) => sampled(one, behind.map((b) => b * one.front_depth)));
     const mean = (list) => list.reduce((a, b) => a + b) / list.length;
-    off.plateau = mean(left.map((value, m) => Math.abs(value - right[m]))) / Math.max(mean(right), 0.03);
+    off.plateau = mean(left.map((value, m) => Math.abs(value - right[m]) / (Math.max(right[m], 0) + 1e-3)));
   }
   const there = sampled(coarse, fine.x);
   let missed = 0, depth = fine.nodes[1];
@@ -186,7 +187,7 @@ function simulate(given) {
     const coarse = run(q, s, Math.max(20, Math.round(cells / 1.5)), 1.125e-3);
     found.error = coarse.failure || coarse.cells === cells ? NaN : estimate(coarse, found);
     const end = found.current_density.length - 1;
-    const decay = q.D_foreign * s.charge_density / found.current_density[end];
+    const decay = q.D_foreign / s.unit / (found.current_density[end] / s.unit_current) * NM;
     let smallest = Infinity;
     for (let c = 0; c < cells; c++) smallest = Math.min(smallest, found.nodes[c + 1] - found.nodes[c]);
     found.resolved = found.error <= 1e-3 && found.undershoot > -1e-2
@@ -194,7 +195,9 @@ function simulate(given) {
     if (found.resolved) break;
   }
   const { failure, hopeless, resolved, ...rest } = found;
-  rest.verdict = failure ? `not resolved: ${failure}` : resolved ? "resolved" : "not resolved";
+  if (!failure && rest.largest_field > CONSTANTS.strongest_field) {
+    rest.verdict = `not resolved: the field reaches ${rest.largest_field.toPrecision(2)} V/m, and no glass is a glass there`;
+  } else rest.verdict = failure ? `not resolved: ${failure}` : resolved ? "resolved" : "not resolved";
   return rest;
 }
 
