@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -17,6 +18,8 @@ from pybtex.style.formatting.plain import Style
 from pybtex.style.labels import BaseLabelStyle
 from slim import ROOT
 from sphinx.errors import ExtensionError
+
+from cait_helpers.teaching.exercises import answer_box
 
 # Scripts that Jupyter Book adds for services this book does not use. Left in, the first two
 # would declare THEBE_JS_URL twice (an error on every page) and point at a foreign host.
@@ -114,6 +117,19 @@ def await_page_script(app, env):
         raise ExtensionError("the solver of the pages did not compile")
 
 
+def offer_answer_boxes(app, doctree):
+    """Put a field below each cell that waits for a reader's number."""
+    for block in list(doctree.findall(nodes.literal_block)):
+        asked = re.search(r"^answer = \.\.\..*check\(\"(.+?)\", answer\)", block.astext(), re.S)
+        if asked:
+            cell = block
+            while "cell" not in cell.get("classes", ()):
+                cell = cell.parent
+            cell.parent.insert(
+                cell.parent.index(cell) + 1, nodes.raw("", answer_box(asked[1]), format="html")
+            )
+
+
 def measure_times(app, doctree):
     """Say in the opening of a chapter what this build found, in place of what its author typed."""
     executed = NbMetadataCollector.get_exec_data(app.env, app.env.docname)
@@ -148,6 +164,7 @@ def setup(app):
     app.connect("env-updated", await_page_script)
     app.connect("source-read", put_explorer_on_landing_page)
     app.connect("doctree-read", measure_times)
+    app.connect("doctree-read", offer_answer_boxes)
     app.connect("html-page-context", drop_unused_scripts, priority=900)
     app.connect("html-page-context", mend_roles)
     app.connect("build-finished", trim_mathjax, priority=900)

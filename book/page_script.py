@@ -66,7 +66,9 @@ def script(module: bytes) -> str:
     return '"use strict";\n{\n' + "\n".join(parts) + "}\n"
 
 
-PARTS = [SOURCES / name for name in ("client.js", "plot.js", "scenes.js", "explorers.js")]
+PARTS = [
+    SOURCES / name for name in ("client.js", "plot.js", "scenes.js", "explorers.js", "answers.js")
+]
 
 
 def write() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from html import escape
 from types import EllipsisType
 
 import numpy as np
@@ -152,3 +154,22 @@ EXERCISES = {
         slips={1 / np.log(10): "Three decades are 6.9 kT and not 3 kT."},
     ),
 }
+
+
+def answer_box(exercise: str) -> str:
+    """Return the HTML of a field for the answer, checked on the page as `check` does it."""
+    asked = EXERCISES[exercise]
+    numbers = {
+        "answer": asked.answer(),
+        "unit": asked.unit,
+        "low": asked.low,
+        "high": asked.high,
+        "slips": [[factor, hint] for factor, hint in asked.slips.items()],
+        "tolerance": asked.tolerance,
+    }
+    unit = escape(asked.unit)
+    return (
+        f'<div class="answer" data-exercise="{escape(json.dumps(numbers))}"><label>Your answer '
+        f'<input type="number" step="any" autocomplete="off" disabled> {unit}</label> '
+        "<output></output></div>"
+    )
