@@ -232,7 +232,7 @@ class Case:
         return (Check("first current", ratio, 0.85, 1.18, text),)
 
 
-_SYMBOLS = frozenset(
+SYMBOLS = frozenset(
     """H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se
     Br Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy
     Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U""".split()
@@ -248,7 +248,7 @@ def element(channel: str) -> str:
     label = re.sub(r" \((m/z|column) [^()]*\)$", "", channel)  # told apart by the reader
     found = set(re.findall(r"[A-Z][a-z]?", label))
     rest = re.sub(r"[A-Z][a-z]?|[\d\s^_+\-,.()\[\]{}]", "", label)
-    if rest or not found or not found <= _SYMBOLS:
+    if rest or not found or not found <= SYMBOLS:
         return channel
     for usual in ({"O", "H"}, {"Cs"}):
         found = found - usual or found
@@ -398,7 +398,7 @@ def _checked(case: dict[str, object]) -> dict[str, object]:
             if not isinstance(value, str) or not value.strip():
                 raise _wrong(key, value, "a text that is not empty")
         elif kind == "element":
-            if not isinstance(value, str) or value not in _SYMBOLS:
+            if not isinstance(value, str) or value not in SYMBOLS:
                 raise _wrong(key, value, "the symbol of an element, such as 'Rb'")
         elif kind == "cycles":
             if not isinstance(value, list) or not all(type(v) is int and v > 0 for v in value):
@@ -414,7 +414,7 @@ def _checked(case: dict[str, object]) -> dict[str, object]:
 def _element(key: str, ions: dict[str, str]) -> str:
     """The element of the native or the foreign ion: stated, or told by its channel."""
     found = ions.get(f"{key}_element", element(ions[key]))
-    if found not in _SYMBOLS:
+    if found not in SYMBOLS:
         raise _wrong(f"ions.{key}", ions[key], f"one element: state it as ions.{key}_element")
     return found
 

@@ -10,9 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .cases import Case, element
+from .cases import SYMBOLS, Case, element
 from .checks import Array
 from .landscape import fermi_level, sed_from_diffusivity
+from .npp import front_depth
 from .sims import charge_found, dead_time_correct, steady_reference
 
 if TYPE_CHECKING:
@@ -37,6 +38,17 @@ def ion_style(ion: str) -> dict[str, Any]:
     return {"color": _COLOUR.get(name, "C6"), "ls": _LINE.get(name, "-")}
 
 
+def _plain(text: str) -> str:
+    """The text of an instrument, which is no formula and no hidden label."""
+    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
+
+
+def _ion_text(channel: str) -> str:
+    """What a channel is called in a figure: its element, or its own text."""
+    name = element(channel)
+    return f"{name}$^+$" if name != channel or name in SYMBOLS else _plain(channel)
+
+
 def plot_run(ax: Axes, run: Run, depth: float = 160e-9, **line: Any) -> Axes:
     """Fractions of a run against depth, down to ``depth`` (m)."""
     for ion, fraction in run.fraction.items():
@@ -57,7 +69,7 @@ def plot_profile(ax: Axes, profile: Profile, depth: float = 160e-9) -> Axes:
             mew=0.6,
             elinewidth=0.5,
             color=ion_style(ion)["color"],
-            label=f"{element(ion)}$^+$",
+            label=_ion_text(ion),
         )
     skipped = profile.edges[np.argmax(profile.used)] * 1e9
     if skipped > 0:
@@ -118,11 +130,15 @@ def landscape_figure(fit: LandscapeFit) -> Figure:
     """The result in one glance: every profile with its simulation, and the landscape."""
     count = len(fit.experiments)
     rows = (count + 2) // 2
-    figure, grid = plt.subplots(rows, 2, figsize=(6.4, 2.6 * rows))
+    figure, grid = plt.subplots(rows, 2, figsize=(6.4, 2.6 * rows), layout="constrained")
     axes = grid.ravel()
+    ions = [experiment.case.foreign_element for experiment in fit.experiments]
     for number, ax in enumerate(axes[:count]):
-        plot_fit(ax, fit, number, depth=140e-9)
-        ax.set_title(f"{fit.experiments[number].case.foreign_element}$^+$")
+        profile = fit.experiments[number].profile
+        front = front_depth(profile.depth, profile.fraction[profile.native], 0.5)
+        plot_fit(ax, fit, number, depth=min(max(1.4 * front, 1e-9), profile.edges[-1]))
+        again = f", run {number + 1}" if ions.count(ions[number]) > 1 else ""
+        ax.set_title(f"{ions[number]}$^+${again}")
         ax.legend(loc="center left")
     sed = getattr(fit.law(), "sed", None)
     if sed is None:  # a table of D: the distribution it implies, where the data have been
@@ -192,7 +208,7 @@ def check_figure(case: Case, name: str, profile: Profile | None = None) -> Figur
     if name not in checks:
         raise ValueError(f"name = {name!r} is no check of this profile; those are {list(checks)}")
     check = checks[name]
-    figure, ax = plt.subplots(figsize=(6.4, 2.9))
+    figure, ax = plt.subplots(figsize=(6.4, 2.9), layout="constrained")
     _DRAWN.get(name, _draw_fractions)(ax, case, profile)
     if name == "charge balance":
         ax.axhspan(check.low, check.high, color="C2", alpha=0.25, lw=0, label="allowed")
@@ -209,14 +225,14 @@ def _draw_charge(ax: Axes, case: Case, profile: Profile) -> None:
     ax.set(ylabel="charge / charge passed")
 
 
-def _recorded(case: Case) -> dict[str, Array]:
+def _recorded(case: Case, profile: Profile) -> dict[str, Array]:
     """Counts as recorded of the three channels."""
-    return case.recording().cycles(case.native, case.foreign, case.matrix)[1]
+    return profile.recording.cycles(case.native, case.foreign, case.matrix)[1]
 
 
 def _draw_scatter(ax: Axes, case: Case, profile: Profile) -> None:
     """Variance over mean in stretches of twenty cycles, where the signals are level."""
-    for ion, counts in _recorded(case).items():
+    for ion, counts in _recorded(case, profile).items():
         used = profile.used[: counts.size]
         blocks = np.array_split(counts[used], max(used.sum() // 20, 1))
         mean = np.array([b.mean() for b in blocks])
@@ -224,17 +240,17 @@ def _draw_scatter(ax: Axes, case: Case, profile: Profile) -> None:
             np.polyfit(np.arange(b.size), b, 1, full=True)[1][0] / (b.size - 2) for b in blocks
         ]
         level = (mean > 100) & (np.abs(np.gradient(mean)) < 0.1 * mean)
-        ax.plot(mean[level], (variance / mean)[level], "o", ms=4, label=ion, **_marker(ion))
+        ax.plot(mean[level], (variance / mean)[level], "o", ms=4, label=_plain(ion), **_marker(ion))
     ax.axhline(1, color="k", ls="--", lw=1, label="Poisson")
     ax.set(xlabel="counts a cycle", ylabel="variance / mean", ylim=(0, None))
 
 
 def _draw_signals(ax: Axes, case: Case, profile: Profile) -> None:
     """The two signals over that of the matrix."""
-    recorded = _recorded(case)
+    recorded = _recorded(case, profile)
     for ion in (case.native, case.foreign):
         signal = profile.counts[ion] / np.maximum(recorded[case.matrix], 1)
-        label = f"{ion}, {'native' if ion == case.native else 'foreign'}"
+        label = _plain(f"{ion}, {'native' if ion == case.native else 'foreign'}")
         ax.plot(profile.depth * 1e9, signal / signal[profile.used].max(), label=label,
                 **ion_style(ion))  # fmt: skip
     ax.set(ylabel="signal / matrix, scaled")
@@ -242,9 +258,9 @@ def _draw_signals(ax: Axes, case: Case, profile: Profile) -> None:
 
 def _draw_cycles(ax: Axes, case: Case, profile: Profile) -> None:
     """The matrix signal against the number of the cycle, with those that are not used."""
-    counts = _recorded(case)[case.matrix]
+    counts = _recorded(case, profile)[case.matrix]
     cycle = np.arange(1, counts.size + 1)
-    ax.plot(cycle, counts, "k.", ms=3, label=case.matrix)
+    ax.plot(cycle, counts, "k.", ms=3, label=_plain(case.matrix))
     out = ~profile.used
     ax.plot(cycle[out], counts[out], "rx", ms=5, label="not used")
     ax.set(xlabel="cycle", ylabel="counts", xlim=(0, counts.size + 1), ylim=(0, None))
@@ -252,12 +268,14 @@ def _draw_cycles(ax: Axes, case: Case, profile: Profile) -> None:
 
 def _draw_counts(ax: Axes, case: Case, profile: Profile) -> None:
     """All three signals as recorded, and the background that is taken off."""
-    for ion, counts in _recorded(case).items():
+    for ion, counts in _recorded(case, profile).items():
         style = ion_style(ion) | ({"color": "0.5", "ls": "-"} if ion == case.matrix else {})
-        ax.semilogy(profile.depth * 1e9, np.maximum(counts, 0.5), label=ion, **style)
+        ax.semilogy(profile.depth * 1e9, np.maximum(counts, 0.5), label=_plain(ion), **style)
     background = profile.background[case.foreign]
     if background > 0:
-        ax.axhline(background, color="k", ls="--", lw=0.8, label=f"background of {case.foreign}")
+        ax.axhline(
+            background, color="k", ls="--", lw=0.8, label=_plain(f"background of {case.foreign}")
+        )
     ax.set(ylabel="counts a cycle")
 
 
@@ -274,7 +292,7 @@ def _draw_fractions(ax: Axes, case: Case, profile: Profile) -> None:
     """Both fractions and their sum."""
     x = profile.depth * 1e9
     for ion in (case.native, case.foreign):
-        ax.plot(x, profile.fraction[ion], label=ion, **ion_style(ion))
+        ax.plot(x, profile.fraction[ion], label=_plain(ion), **ion_style(ion))
     total = profile.fraction[case.native] + profile.fraction[case.foreign]
     ax.plot(x, total, color="0.5", lw=0.8, label="sum")
     ax.axhline(1, color="k", ls="--", lw=0.8)
@@ -336,7 +354,7 @@ def corner_figure(posterior: Posterior, names: Sequence[str] | None = None) -> F
 def steps_figure(case: Case, profile: Profile) -> Figure:
     """The steps from counts to fractions, each before (grey) and after (colour)."""
     ions = case.native, case.foreign, case.matrix
-    time, raw, _ = case.recording().cycles(*ions)
+    time, raw, _ = profile.recording.cycles(*ions)
     corrected = case.pulses is not None
     arrived = {ion: dead_time_correct(c, case.pulses) if corrected else c for ion, c in raw.items()}
     level = profile.background.get(case.matrix, 0.0)

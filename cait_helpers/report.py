@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-import shutil
+import tempfile
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot as plt
 
-from .cases import element
 from .figures import landscape_figure
 from .fit import LandscapeFit
+from .likelihood import Experiment
 from .report_page import report_page
 from .uncertainty import Posterior, correlation
 
@@ -31,10 +31,12 @@ def save_report(
     """Write a fit into a new or empty folder, as JSON, CSV and PNG that others can read.
 
     ``report.html`` is the whole report in one file, with all others in it as a zip archive;
-    ``fit.json`` holds parameters with intervals and correlations, the checks, and the versions;
-    ``profile_<n>.csv`` depth, counts, expected counts, fractions and their errors of each case;
-    ``diffusivity.csv`` D of the native ion; ``landscape.png`` the figure; ``posterior.csv`` the
-    samples if given; ``inputs/`` a copy of case files, exports and currents.
+    ``fit.json`` holds parameters with intervals and correlations, the checks, what was assumed,
+    hashes of the inputs and the versions; ``profile_<n>_<ion>.csv`` depth, counts, expected
+    counts, fractions and their errors of each case; ``diffusivity.csv`` D of the native ion;
+    ``landscape.png`` the figure; ``posterior.csv`` the samples if given; ``inputs/<n>/`` case
+    file, export and current of each case as they were read. The folder appears whole or not at
+    all.
 
     Parameters
     ----------
@@ -44,7 +46,7 @@ def save_report(
     budget : optional
         Of `error_budget`, for the page.
     assumptions : sequence of str
-        What was assumed for the user, for the page: a line each.
+        What was assumed for the user besides what the profiles say, for the page: a line each.
 
     Returns
     -------
@@ -59,23 +61,75 @@ def save_report(
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"folder = {str(folder)!r} is not empty: nothing is overwritten")
-    inputs = folder / "inputs"
-    inputs.mkdir(parents=True)
-    for case in (x.case for x in fit.experiments):
-        for path in (case.path, case.profile_path, case.current_path):
-            if path is not None:
-                shutil.copy(path, inputs / path.name)
-
-    fitted = {
-        name: {
-            "value": p.value,
-            "standard_error": p.error if p.vary else None,
-            "fitted": p.vary,
-            "prior": [p.prior.mean, p.prior.sigma] if p.prior and p.vary else None,
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report") as place:
+        draft = Path(place) / "report"
+        draft.mkdir()
+        record = _write(fit, draft, posterior)
+        files = {
+            path.relative_to(draft).as_posix(): path.read_bytes()
+            for path in sorted(draft.rglob("*"))
+            if path.is_file()
         }
-        for name, p in fit.parameters.items()
-    }
-    record = {
+        lines = [
+            *assumptions,
+            *(f"{case['title']}: {line}" for case in record["cases"] for line in case["assumed"]),
+        ]
+        page = report_page(fit, files, record["versions"], lines, budget)
+        (draft / "report.html").write_text(page, encoding="utf-8")
+        if folder.exists():
+            folder.rmdir()
+        draft.rename(folder)
+    return folder
+
+
+def _write(fit: LandscapeFit, folder: Path, posterior: Posterior | None) -> dict[str, object]:
+    """The files of a report but for its page; what ``fit.json`` holds."""
+    record = _results(fit) | {"cases": []}
+    for number, experiment in enumerate(fit.experiments):
+        case, profile = experiment.case, experiment.profile
+        record["cases"].append(
+            {
+                "title": case.title,
+                "inputs": _inputs(experiment, folder / "inputs" / str(number)),
+                "checks": {
+                    c.name: {
+                        "value": c.value,
+                        "allowed": [x if np.isfinite(x) else None for x in (c.low, c.high)],
+                        "passed": c.passed,
+                        "message": c.message,
+                    }
+                    for c in profile.checks
+                },
+                "assumed": list(profile.assumptions),
+            }
+        )
+        columns = {"depth / nm": profile.depth * 1e9, "used": profile.used}
+        for ion in (case.native, case.foreign):
+            columns |= {
+                f"{ion} counts": profile.counts[ion],
+                f"{ion} expected counts": experiment.expected[ion],
+                f"{ion} fraction": profile.fraction[ion],
+                f"{ion} error of fraction": profile.sigma[ion],
+            }
+        _csv(folder / f"profile_{number}_{case.foreign_element}.csv", columns)
+    text = json.dumps(record, indent=1, ensure_ascii=False, default=float, allow_nan=False)
+    (folder / "fit.json").write_text(text + "\n", encoding="utf-8")
+    y = np.concatenate([np.geomspace(1e-3, 0.1, 41), np.linspace(0.1, 1, 91)[1:]])
+    _csv(folder / "diffusivity.csv", {"fraction": y, "D / m^2/s": fit.law()(y)})
+    if posterior is not None:
+        _csv(folder / "posterior.csv", dict(zip(posterior.names, posterior.samples.T, strict=True)))
+    figure = landscape_figure(fit)
+    try:
+        figure.savefig(folder / "landscape.png", dpi=150)
+    finally:
+        plt.close(figure)
+    return record
+
+
+def _results(fit: LandscapeFit) -> dict[str, object]:
+    """What was found, and with which versions."""
+    return {
         "family": fit.family,
         "fwhm / eV": fit.fwhm if np.isfinite(fit.fwhm) else None,
         "95 % intervals": {name: list(map(float, ends)) for name, ends in fit.interval.items()},
@@ -85,55 +139,41 @@ def save_report(
         "chi_square": fit.chi_square,
         "degrees_of_freedom": fit.degrees_of_freedom,
         "simulations": fit.evaluations,
-        "parameters": fitted,
-        "correlation": {"order": list(fit.free), "matrix": correlation(fit).tolist()},
-        "cases": [
-            {
-                "title": case.title,
-                "files": [p.name for p in (case.path, case.profile_path, case.current_path) if p],
-                "checks": {
-                    c.name: {
-                        "value": c.value,
-                        "allowed": [c.low, c.high if np.isfinite(c.high) else None],
-                        "passed": c.passed,
-                    }
-                    for c in profile.checks
-                },
+        "parameters": {
+            name: {
+                "value": p.value,
+                "standard_error": p.error if p.vary else None,
+                "fitted": p.vary,
+                "prior": [p.prior.mean, p.prior.sigma] if p.prior and p.vary else None,
             }
-            for case, profile in ((x.case, x.profile) for x in fit.experiments)
-        ],
+            for name, p in fit.parameters.items()
+        },
+        "correlation": {"order": list(fit.free), "matrix": correlation(fit).tolist()},
         "versions": {"python": platform.python_version(), "cait-helpers": version("cait-helpers")}
         | {name: version(name) for name in _PACKAGES},
     }
-    text = json.dumps(record, indent=1, ensure_ascii=False, default=float, allow_nan=False)
-    (folder / "fit.json").write_text(text + "\n", encoding="utf-8")
 
-    for number, experiment in enumerate(fit.experiments):
-        case, profile = experiment.case, experiment.profile
-        columns = {"depth / nm": profile.depth * 1e9, "used": profile.used}
-        for ion in (case.native, case.foreign):
-            columns |= {
-                f"{ion} counts": profile.counts[ion],
-                f"{ion} expected counts": experiment.expected[ion],
-                f"{ion} fraction": profile.fraction[ion],
-                f"{ion} error of fraction": profile.sigma[ion],
-            }
-        _csv(folder / f"profile_{number}_{element(case.foreign)}.csv", columns)
-    y = np.concatenate([np.geomspace(1e-3, 0.1, 41), np.linspace(0.1, 1, 91)[1:]])
-    _csv(folder / "diffusivity.csv", {"fraction": y, "D / m^2/s": fit.law()(y)})
-    if posterior is not None:
-        _csv(folder / "posterior.csv", dict(zip(posterior.names, posterior.samples.T, strict=True)))
-    figure = landscape_figure(fit)
-    figure.savefig(folder / "landscape.png", dpi=150)
-    plt.close(figure)
-    files = {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-    page = report_page(fit, files, record["versions"], assumptions, budget)
-    (folder / "report.html").write_text(page, encoding="utf-8")
-    return folder
+
+def _inputs(experiment: Experiment, folder: Path) -> dict[str, str]:
+    """Write the inputs of a case as they were read; their names and hashes.
+
+    What lies beside or below the case file keeps its place, so that the copy can be read again.
+    """
+    case, profile = experiment.case, experiment.profile
+    sources = {"case": case.source, "profile": profile.source}
+    if case.record is not None:
+        sources["current"] = case.record.source
+    hashes: dict[str, str] = {}
+    for role, source in sources.items():
+        path = Path(source.path.name)
+        if source.path.is_relative_to(case.path.parent):
+            path = source.path.relative_to(case.path.parent)
+        if ".." in path.parts or path.as_posix() in hashes:
+            path = Path(f"{role}_{source.path.name}")
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(source.data)
+        hashes[path.as_posix()] = source.sha256
+    return hashes
 
 
 def _csv(path: Path, columns: dict[str, np.ndarray]) -> None:

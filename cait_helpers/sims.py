@@ -53,8 +53,8 @@ class Profile:
     checks : tuple of Check
     assumptions : tuple of str
         What was taken for granted because nobody has stated it, in words.
-    source : Source or None
-        The export as it was read.
+    recording : Recording or None
+        What it was made from.
     """
 
     native: str
@@ -71,7 +71,12 @@ class Profile:
     used: NDArray[np.bool_]
     checks: tuple[Check, ...] = ()
     assumptions: tuple[str, ...] = ()
-    source: Source | None = None
+    recording: Recording | None = None
+
+    @property
+    def source(self) -> Source | None:
+        """The export as it was read."""
+        return None if self.recording is None else self.recording.source
 
     @property
     def depth(self) -> Array:
@@ -337,7 +342,7 @@ def normalise(
             *_depth_notes(recording, transient, ground.start, resolution),
             *_background_notes(native, foreign, stated, base),
         ),
-        source=recording.source,
+        recording=recording,
     )
     found = None if charge is None else float(charge_found(profile, ion_density)[-1] / charge)
     checks = profile_checks.all_checks(profile, recording, signals, ground, deep, pulses, found)

@@ -193,7 +193,7 @@ def test_a_saved_report_holds_inputs_results_and_versions(fit, tmp_path):
     assert record["95 % intervals"]["fwhm"] == list(fit.interval["fwhm"])
     assert {"python", "cait-helpers", "numpy"} <= set(record["versions"])
     assert record["cases"][0]["checks"]["charge balance"]["passed"]
-    again = cait.read_case(folder / "inputs" / "rb_on_lbo.toml")
+    again = cait.read_case(folder / "inputs" / "0" / "rb_on_lbo.toml")
     np.testing.assert_array_equal(
         again.profile().counts["Li+"], fit.experiments[0].profile.counts["Li+"]
     )

@@ -1,0 +1,91 @@
+"""A report is whole or not there, and holds what was read, not what lies there now."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from slim import ROOT
+
+import cait_helpers as cait
+from cait_helpers import report
+from cait_helpers.tables import Source
+
+NAMES = ("rb_on_lbo.toml", "rb_on_lbo.txt", "rb_on_lbo_current.csv")
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """The rubidium run in a folder of its own."""
+    folder = tmp_path_factory.mktemp("inputs")
+    for name in NAMES:
+        (folder / name).write_bytes((ROOT / "data" / name).read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fit(inputs):
+    """A fit, after which its inputs are edited, and one is gone."""
+    found = cait.fit_landscape([cait.read_case(inputs / NAMES[0])])
+    (inputs / NAMES[0]).write_text("edited")
+    (inputs / NAMES[1]).unlink()
+    return found
+
+
+def test_a_report_holds_the_inputs_as_they_were_read(fit, tmp_path):
+    folder = cait.save_report(fit, tmp_path / "report")
+    record = json.loads((folder / "fit.json").read_text())
+    for name in NAMES:
+        data = (folder / "inputs" / "0" / name).read_bytes()
+        assert data == (ROOT / "data" / name).read_bytes()
+        assert record["cases"][0]["inputs"][name] == hashlib.sha256(data).hexdigest()
+    assert cait.read_case(folder / "inputs" / "0" / NAMES[0]).profile().ok
+
+
+def test_a_report_says_what_was_assumed(fit, tmp_path):
+    folder = cait.save_report(fit, tmp_path / "report")
+    said = "crater reached at 440 s, the end of the export (assumed)"
+    assert said in json.loads((folder / "fit.json").read_text())["cases"][0]["assumed"]
+    assert said in (folder / "report.html").read_text()
+
+
+def test_inputs_of_equal_names_are_kept_apart(fit, tmp_path):
+    """Two runs whose files are called the same, and a current from another folder."""
+    (one,) = fit.experiments
+    record = replace(one.case.record, source=Source(Path("/else") / NAMES[1], b"0, 1"))
+    case = replace(one.case, source=Source(Path("/other") / NAMES[0], b"other"), record=record)
+    recording = replace(one.profile.recording, source=Source(Path("/other") / NAMES[1], b"counts"))
+    profile = replace(one.profile, recording=recording)
+    two = replace(fit, experiments=(one, replace(one, case=case, profile=profile)))
+    folder = cait.save_report(two, tmp_path / "report") / "inputs"
+    assert (folder / "0" / NAMES[1]).read_bytes() == (ROOT / "data" / NAMES[1]).read_bytes()
+    assert (folder / "1" / NAMES[0]).read_bytes() == b"other"
+    assert (folder / "1" / NAMES[1]).read_bytes() == b"counts"
+    assert (folder / "1" / f"current_{NAMES[1]}").read_bytes() == b"0, 1"
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_report_that_fails_leaves_nothing_and_can_be_tried_again(
+    fit, tmp_path, monkeypatch, there
+):
+    if there:
+        (tmp_path / "report").mkdir()
+    with monkeypatch.context() as broken:
+        broken.setattr(report, "landscape_figure", lambda fit: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            cait.save_report(fit, tmp_path / "report")
+    assert [path.name for path in tmp_path.rglob("*")] == (["report"] if there else [])
+    folder = cait.save_report(fit, tmp_path / "report")
+    assert {"fit.json", "landscape.png", "report.html"} < {path.name for path in folder.iterdir()}
+    with pytest.raises(FileExistsError, match="is not empty"):
+        cait.save_report(fit, folder)
+
+
+def test_every_panel_of_the_figure_has_its_labels(fit):
+    from matplotlib import pyplot as plt
+
+    figure = cait.figures.landscape_figure(fit)
+    for ax in figure.axes:
+        assert ax.get_xlabel() and ax.get_ylabel() and ax.get_title()
+    plt.close(figure)
