@@ -27,6 +27,7 @@ _MODULE_OF = {
         "likelihood": "FitError Prior",
         "npp": "Charge CurrentDensity Duration Glass Run SimulationError Voltage simulate",
         "onsager": "diffusivities haven_ratio onsager_matrix",
+        "pair": "pair_landscape",
         "report": "save_report",
         "sims": "normalise",
         "tables": "SimsError",

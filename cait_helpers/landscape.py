@@ -166,10 +166,10 @@ class TwoComponentSed:
 def two_component_sed(weight: float, first: Any, second: Any) -> TwoComponentSed:
     """Sum of two SEDs, ``weight`` (0 to 1) being the first one's share of the sites."""
     weight = require("weight", weight, 0.0, 1.0)
-    return TwoComponentSed(weight, _checked("first", first), _checked("second", second))
+    return TwoComponentSed(weight, require_sed("first", first), require_sed("second", second))
 
 
-def _checked(name: str, sed: Any) -> Any:
+def require_sed(name: str, sed: Any) -> Any:
     if not all(callable(getattr(sed, method, None)) for method in ("pdf", "cdf", "ppf")):
         raise ValueError(f"{name} = {sed!r} is no SED: it needs the methods pdf, cdf and ppf")
     return sed
@@ -181,7 +181,7 @@ def fwhm(sed: Any) -> float:
     Where the density is cut before it has fallen to half, the cut counts: a `populated_sed` ends
     at its Fermi level. Raises ValueError if the density is unknown where it would fall to half.
     """
-    _checked("sed", sed)
+    require_sed("sed", sed)
     low, high = getattr(sed, "span", None) or (sed.ppf(SMALLEST), sed.ppf(1 - SMALLEST))
     # The first and last point lie just outside: the density there is zero, or nan if unknown.
     beyond = 1e-9 * (high - low)
@@ -295,7 +295,7 @@ def fermi_level(sed: Any, fraction: ArrayLike, occupancy: float, temperature: fl
     ndarray, shape of ``fraction``
         Fermi level (eV) on the energy axis of ``sed``; a ValueError if it is not known there.
     """
-    _checked("sed", sed)
+    require_sed("sed", sed)
     occupancy = require("occupancy", occupancy, *OCCUPANCY)
     y = require_all("fraction", fraction, 1e-30, np.nextafter(1 / occupancy, 0))
     if temperature and y.size:
@@ -461,7 +461,7 @@ def activated_diffusivity(
     if filling not in ("zero", "thermal"):
         raise ValueError(f"filling = {filling!r} is neither 'zero' nor 'thermal'")
     return ActivatedDiffusivity(
-        _checked("sed", sed),
+        require_sed("sed", sed),
         require("D_bulk", D_bulk, *DIFFUSIVITY),
         require("temperature", temperature, *TEMPERATURE),
         require("occupancy", occupancy, *OCCUPANCY),
