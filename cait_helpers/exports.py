@@ -64,6 +64,8 @@ class Recording:
         (errors from the scatter).
     unsound : dict of str to str
         Why a channel cannot be used: a ratio, a concentration, a damaged column.
+    fractions_tell : bool
+        Whether no header but fractions in the counts tell that dead time is corrected.
     notes : tuple of str
         What the reader left out, in words.
     source : Source or None
@@ -83,6 +85,7 @@ class Recording:
     depth: dict[str, Array] = field(default_factory=dict)
     detector: dict[str, str] = field(default_factory=dict)
     unsound: dict[str, str] = field(default_factory=dict)
+    fractions_tell: bool = False
     notes: tuple[str, ...] = ()
     source: Source | None = None
 
@@ -356,6 +359,7 @@ def _assemble(
         depth=dict.fromkeys(names, axes["depth"][:keep]) if len(axes) == 2 else {},
         detector=dict.fromkeys(names, "counter"),
         unsound=unsound,
+        fractions_tell=any(told or not whole[name] for name in silent),
         notes=notes,
         source=source,
     )

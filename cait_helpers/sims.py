@@ -496,11 +496,12 @@ def _arrived(
     if pulses is None or pulses == np.inf:
         return raw, raw + 1, 1.0
     why = ""
-    if recording.dead_time_corrected[ion]:
+    fractions = bool(np.any(raw != np.round(raw)))
+    if recording.dead_time_corrected[ion] and not recording.fractions_tell:
         why = "the export says it is Poisson corrected"
     elif recording.unit != "counts":
         why = "it holds rates"
-    if np.any(raw != np.round(raw)):
+    elif recording.dead_time_corrected[ion] or fractions:
         why = "its counts are not whole numbers, so they are corrected already"
     if why:
         raise SimsError(f"{path}: pulses given, but no dead time left in {ion}: {why}")
@@ -546,15 +547,15 @@ def _counting_notes(
 ) -> list[str]:
     notes = []
     for ion in ions:
+        told, intensity = recording.dead_time_corrected[ion], recording.intensity[ion]
+        fractions = bool(np.any(intensity != np.round(intensity)))
         if recording.detector.get(ion) == "faraday":
             continue
         if recording.detector.get(ion) == "scatter":
             notes.append(f"errors of {ion} from its scatter, not from counting")
         elif recording.unit == "counts/s":
             notes.append(f"dead time of {ion} corrected by the instrument (assumed)")
-        elif recording.dead_time_corrected[ion] is None and np.any(
-            recording.intensity[ion] != np.round(recording.intensity[ion])
-        ):
+        elif (told and recording.fractions_tell) or (told is None and fractions):
             notes.append(f"dead time of {ion} corrected: its counts are not whole (assumed)")
     if pulses == np.inf:
         notes.append("no dead time, as stated")
