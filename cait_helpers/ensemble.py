@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import sys
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    as_completed,
+)
+from contextlib import AbstractContextManager, nullcontext
 from textwrap import shorten
+from types import SimpleNamespace
 from typing import Any, Literal
 
 from numba import config
@@ -22,7 +32,7 @@ def simulate_many(
     executor: Executor | None = None,
     progress: bool = False,
     errors: Literal["raise", "return"] = "raise",
-) -> list[Run | SimulationError | ValueError]:
+) -> list[Run | Exception]:
     """Simulate many runs at once.
 
     Parameters
@@ -37,7 +47,8 @@ def simulate_many(
         Show a progress bar (on stderr, or as a widget in a notebook).
     errors : {"raise", "return"}
         What happens when a run fails. By default the rest is cancelled and its error raised, with
-        the number and the arguments of the run; "return" puts the error in the place of the result.
+        the number and the arguments of the run; "return" puts the error in the place of the result:
+        of a law that raises, of a worker that is killed, of whatever happens to one run.
 
     Returns
     -------
@@ -50,7 +61,7 @@ def simulate_many(
         If ``runs`` or ``errors`` is not as above, before anything runs; or a run refused its
         arguments.
     SimulationError
-        If a run did not reach its end or its accuracy.
+        If a run did not reach its end or its accuracy, or its worker was lost.
     """
     if errors not in ("raise", "return"):
         raise ValueError(f"errors = {errors!r} is neither 'raise' nor 'return'")
@@ -65,17 +76,38 @@ def simulate_many(
         try:
             for first in range(0, len(runs), max(size, 1)):
                 chunk = runs[first : first + size]
-                tasks[executor.submit(_simulate_chunk, chunk, errors == "raise")] = first
+                tasks[_submit(executor, chunk, errors == "raise")] = first
             for task in as_completed(tasks):
-                first, done = tasks[task], task.result()
+                first = tasks[task]
+                done = _outcome(task, len(runs[first : first + size]))
                 if errors == "raise" and isinstance(done[-1], Exception):
-                    _fail(first + len(done) - 1, runs[first + len(done) - 1], done[-1])
+                    number = first + next(i for i, x in enumerate(done) if isinstance(x, Exception))
+                    _fail(number, runs[number], done[number - first])
                 results[first : first + len(done)] = done
                 bar.update(len(done))
         finally:
             for task in tasks:
                 task.cancel()
     return results
+
+
+def _submit(executor: Executor, chunk: list[dict[str, Any]], stop: bool) -> Future:
+    """The task of a chunk; one that has failed already where the executor takes no more."""
+    try:
+        return executor.submit(_simulate_chunk, chunk, stop)
+    except BrokenExecutor as error:
+        task: Future = Future()
+        task.set_exception(error)
+        return task
+
+
+def _outcome(task: Future, count: int) -> list[Run | Exception]:
+    """Results of a task; if its worker was lost, an error that says so for each of its runs."""
+    try:
+        return task.result()
+    except Exception as error:
+        text = f"the worker that simulated it was lost: {type(error).__name__}: {error}"
+        return [SimulationError(text) for _ in range(count)]
 
 
 def _checked(runs: Iterable[Mapping[str, Any]], pickled: bool) -> list[dict[str, Any]]:
@@ -112,7 +144,7 @@ def _simulate_chunk(runs: list[dict[str, Any]], stop: bool) -> list[Run | Except
     for run in runs:
         try:
             results.append(simulate(**run))
-        except (SimulationError, ValueError) as error:
+        except Exception as error:  # of this run, whatever it is: the others shall go on
             results.append(error)
             if stop:
                 break
@@ -121,7 +153,7 @@ def _simulate_chunk(runs: list[dict[str, Any]], stop: bool) -> list[Run | Except
 
 def _fail(number: int, run: dict[str, Any], error: Exception) -> None:
     """Raise the error of a run again, with its number and arguments."""
-    kind = SimulationError if isinstance(error, SimulationError) else ValueError
+    kind = ValueError if isinstance(error, ValueError) else SimulationError
     arguments = "\n".join(
         shorten(f"  {name} = {value!r}", 300, initial_indent="  ", placeholder=" ...")
         for name, value in run.items()
@@ -129,7 +161,10 @@ def _fail(number: int, run: dict[str, Any], error: Exception) -> None:
     raise kind(f"runs[{number}]: {error}\nIts arguments:\n{arguments}") from error
 
 
-def _bar(total: int, progress: bool) -> Any:
+def _bar(total: int, progress: bool) -> AbstractContextManager[Any]:
+    """A progress bar; none where it is not asked for, or where there is nothing to write it on."""
+    if not progress or sys.stderr is None or sys.stderr.closed:
+        return nullcontext(SimpleNamespace(update=lambda count: None))
     from tqdm.auto import tqdm
 
-    return tqdm(total=total, disable=not progress, unit="run")
+    return tqdm(total=total, unit="run")

@@ -46,13 +46,16 @@ DAMPED = 0.7  # of a cell at most may vanish in one step
 
 DONE, TOO_MANY_STEPS, STEP_TOO_SMALL = 0, 1, 2
 
-Setting = namedtuple("Setting", "lam2 table edges half_hops beam potentiostatic clock_floor")
+Setting = namedtuple(
+    "Setting", "lam2 table edges half_hops bottom beam potentiostatic clock_floor"
+)
 Setting.__doc__ = """What stays the same during a run.
 
 ``table`` and ``edges`` hold the diffusion coefficients (see ``coefficient``), ``half_hops`` half of
-each ion's hop length (nm; zero for a drift in proportion to the field), ``beam`` is the number of
-the ion that the beam delivers. Under a voltage ``clock_floor`` keeps the clock going where the
-current may vanish: ds = (current + clock_floor) dt.
+each ion's hop length (nm; zero for a drift in proportion to the field), ``bottom`` is the share of
+the native ions that never moves, ``beam`` the number of the ion that the beam delivers. Under a
+voltage ``clock_floor`` keeps the clock going where the current may vanish:
+ds = (current + clock_floor) dt.
 """
 
 Now = namedtuple("Now", "t charge dt_ds dq_ds bend ds_before value integral")
@@ -293,7 +296,7 @@ def rest_field(p, x, state, drive):
     Newton's method, face by face; the first step is all where drift is proportional to the field.
     """
     n, k = state.shape
-    plain = Setting(p.lam2, p.table, p.edges, p.half_hops, p.beam, False, 0.0)
+    plain = Setting(p.lam2, p.table, p.edges, p.half_hops, p.bottom, p.beam, False, 0.0)
     room = make_room(x, k)
     weigh(x, room.w, state, room.width)
     field, current, slope = np.zeros(n), np.empty(n), np.empty(n)
@@ -626,8 +629,8 @@ def stabilise(p, x, w, state, dt_ds, y, D, dD_dy, numerical_D):
 def fill_holes(p, x, state, y):
     """Move the little that an ion lacks in a cell there from a cell nearby: none is negative.
 
-    Conserves every ion. Returns the most negative fraction found; the step control keeps it
-    below the time error.
+    Nor are there fewer native ions than never move. Conserves every ion. Returns the most that
+    lacked, as a negative fraction; the step control keeps it below the time error.
     """
     n, k = state.shape
     native = k - 1
@@ -636,22 +639,23 @@ def fill_holes(p, x, state, y):
         holes = 0
         for c in range(n):
             for i in range(k):
-                if y[c, i] >= -1e-14:
+                least = p.bottom if i == native else 0.0
+                if y[c, i] >= least - 1e-14:
                     continue
                 holes += 1
-                lowest = min(lowest, y[c, i])
-                need = -y[c, i] * (x[c + 1] - x[c])
+                lowest = min(lowest, y[c, i] - least)
+                need = (least - y[c, i]) * (x[c + 1] - x[c])
                 giver = -1
                 for reach in range(1, n):  # the nearest cell that has enough
                     for g in (c - reach, c + reach):
-                        if 0 <= g < n and y[g, i] * (x[g + 1] - x[g]) > 2.0 * need:
+                        if 0 <= g < n and (y[g, i] - least) * (x[g + 1] - x[g]) > 2.0 * need:
                             if giver < 0 or y[g, i] > y[giver, i]:
                                 giver = g
                     if giver >= 0:
                         break
                 if giver < 0:
                     continue
-                y[c, i] = 0.0
+                y[c, i] = least
                 y[giver, i] -= need / (x[giver + 1] - x[giver])
                 if i == native:  # the most abundant foreign ion goes there, and Gauss gives back
                     other = 0

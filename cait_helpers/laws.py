@@ -117,6 +117,11 @@ def tabulate(laws: dict[str, Law], unit: float) -> tuple[Array, Array]:
     return table, edges
 
 
+def immobile_share(table: Array, edge: float) -> float:
+    """The edge of a law below which nothing moves, else zero; ``table`` of one ion."""
+    return float(edge) if edge > 0 and table[-1, 0] < 1e-6 * table[PIECES - 1, 0] else 0.0
+
+
 def value_at(name: str, D: Law, fraction: float) -> float:
     """D (m^2/s) at one fraction."""
     return float(values_of(name, D, np.array([fraction]))[0]) if callable(D) else float(D)

@@ -417,6 +417,7 @@ def _scale(glass, ions, native, beam, drive, until, start, hop_length) -> tuple:
             lam2=debye * debye,
             table=table,
             edges=edges,
+            bottom=laws.immobile_share(table[-1], edges[-1]),
             half_hops=np.array([0.5 * hop_length.get(name, 0.0) / _NM for name in names]),
             beam=names.index(beam),
             potentiostatic=potentiostatic,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
+import signal
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -132,6 +134,61 @@ def test_a_simulation_that_does_not_converge_keeps_its_kind():
         simulate_many([*scan(1), unresolved])
     good, bad = simulate_many([*scan(1), unresolved], errors="return")
     assert isinstance(good, Run) and isinstance(bad, SimulationError)
+
+
+class Raises:
+    """A law that raises what no solver expects."""
+
+    def __call__(self, fraction):
+        raise ZeroDivisionError("division by zero")
+
+
+class Kills:
+    """A law that ends the process which asks it, as the system does when memory is short."""
+
+    def __call__(self, fraction):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("workers", ["threads", "processes"])
+def test_a_law_that_raises_costs_its_own_run_alone(workers):
+    """The error, with its kind and the ion, stands where the result would."""
+    broken = scan(1)[0] | {"ions": {"Li": Raises(), "M": 1e-21}}
+    pool = ThreadPoolExecutor(2)
+    if workers == "processes":
+        pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+    with pool as executor:
+        first, failed, last = simulate_many([*scan(1), broken, *scan(1)], executor, errors="return")
+    assert isinstance(first, Run) and isinstance(last, Run)
+    assert isinstance(failed, ValueError)
+    assert "ions['Li']: the law raised ZeroDivisionError" in str(failed)
+    with pytest.raises(ValueError, match=r"runs\[1\]: ions\['Li'\].*ZeroDivisionError"):
+        simulate_many([*scan(1), broken])
+
+
+def test_a_killed_worker_is_an_error_in_the_place_of_its_runs():
+    """What had been finished is kept; the rest says that its worker was lost."""
+    deadly = scan(1)[0] | {"ions": {"Li": Kills(), "M": 1e-21}}
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as processes:
+        found = simulate_many([*scan(2), deadly, *scan(2)], processes, errors="return")
+        assert isinstance(found[0], Run)
+        assert isinstance(found[2], SimulationError)
+        assert "worker that simulated it was lost: BrokenProcessPool" in str(found[2])
+        # the pool is gone: every run says so, and none is lost without a word
+        again = simulate_many(scan(2), processes, errors="return")
+        assert [type(one) for one in again] == [SimulationError] * 2
+        with pytest.raises(SimulationError, match=r"runs\[[01]\]: the worker .* was lost"):
+            simulate_many(scan(2), processes)
+
+
+def test_without_a_stderr_there_is_no_bar_and_no_lock_is_kept(monkeypatch):
+    """Under pythonw and some servers ``sys.stderr`` is None."""
+    monkeypatch.setattr(sys, "stderr", None)
+    assert len(simulate_many(scan(2), progress=True)) == 2
+    with ThreadPoolExecutor(1) as other:
+        done = other.submit(simulate_many, scan(2), None, True)
+        assert len(done.result(timeout=60)) == 2
 
 
 def test_one_failed_draw_does_not_lose_the_others():

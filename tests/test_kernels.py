@@ -47,7 +47,7 @@ def problem(seed: int, ions: int, cells: int = 7):
 def setting(table, beam=0, potentiostatic=False, clock_floor=0.0, hops=None) -> kernels.Setting:
     rows, edges = table
     half = np.zeros(edges.size) if hops is None else 0.5 * np.asarray(hops)
-    return kernels.Setting(LAM2, rows, edges, half, beam, potentiostatic, clock_floor)
+    return kernels.Setting(LAM2, rows, edges, half, 0.0, beam, potentiostatic, clock_floor)
 
 
 def face_widths(x) -> np.ndarray:
