@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PEERS  := .venv-bench
 
-.PHONY: book test lab app bench notebooks pdf zip lock clean
+.PHONY: book test lab app bench notebooks notebooks-bundle pdf zip lock clean
 
 book: $(READY)  ## execute every chapter and build the pages
 	@rm -rf _build/html _build/.doctrees
@@ -22,10 +22,13 @@ pdf: $(READY)  ## the whole book as _build/book.pdf (needs a browser)
 	$(BIN)/python book/pdf.py
 
 zip: book  ## the pages as _build/book.zip, which opens from any disk
-	$(BIN)/python -c 'import shutil; print(shutil.make_archive("_build/book", "zip", "_build", "html"))'
+	cp _build/html/downloads/cait-pages.zip _build/book.zip
 
-lab: $(READY)  ## read and change the chapters live
-	$(BIN)/jupyter lab
+notebooks-bundle: $(READY)  ## copies of the chapters in lab/, which any notebook viewer shows
+	$(BIN)/python book/export.py
+
+lab: notebooks-bundle  ## read and change them live; the extension for the book's markup stays off
+	JUPYTER_CONFIG_PATH=$(CURDIR)/book/jupyter $(BIN)/jupyter lab --LabApp.default_url=/lab/tree/lab/README.md
 
 app: $(READY)  ## the form for your own profiles, as a page of this machine's browser
 	JUPYTER_PATH=book $(BIN)/voila book/workbench.ipynb $(APP)

@@ -9,16 +9,23 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import api
+import bookmap
+import cards
+import downloads
+import figure_faults
 import page_script
 from docutils import nodes
 from myst_nb.sphinx_ import NbMetadataCollector
 from openings import map_of_the_book, read
+from picture import landing_explorer
 from pybtex.plugin import register_plugin
 from pybtex.style.formatting.plain import Style
 from pybtex.style.labels import BaseLabelStyle
 from slim import ROOT
 from sphinx.errors import ExtensionError
 
+from cait_helpers import __version__ as cait_version
 from cait_helpers.teaching.exercises import answer_box
 
 # Scripts that Jupyter Book adds for services this book does not use. Left in, the first two
@@ -30,19 +37,16 @@ SHOWN = (
     *("jupyter-book", "sphinx", "myst-nb", "nbval"),
 )
 
-# README.md is read on GitHub as well, where the comment shows nothing.
-LANDING_MARK = "<!-- On the built page the sliders are here. -->"
-LANDING = """## Find the landscape
-
-The points are the counted profile of the rubidium run. Turn both sliders until the model runs
-through them. Say first which way the plateau moves when the landscape gets wider. One other
-setting comes close; what tells the two apart is the subject of
+SLIDERS = """The points are the counted profile of the rubidium run. Turn both sliders until the
+model runs through them. Say first which way the plateau moves when the landscape gets wider. One
+other setting comes close; what tells the two apart is the subject of
 [the chapter on the fit](chapters/fit.ipynb).
 
 ```{raw} html
 %s
 ```
 """
+MAP = "```{raw} html\n%s\n```\n"
 
 
 def drop_unused_scripts(app, pagename, templatename, context, doctree):
@@ -68,6 +72,22 @@ def mend_roles(app, pagename, templatename, context, doctree):
         )
 
 
+def collect_cards(app, pagename, templatename, context, doctree):
+    """Remember what other pages may link to: terms, formulas, figures, works."""
+    if doctree is not None and app.builder.name == "html":
+        app.cards |= cards.cards_of(pagename, context["body"])
+
+
+def write_cards(app, exception):
+    if exception is None and app.builder.name == "html":
+        cards.write(app.cards, Path(app.outdir, "_static"))
+
+
+def make_downloads(app, exception):
+    if exception is None and app.builder.name == "html":
+        downloads.make(Path(app.outdir))
+
+
 def trim_mathjax(app, exception):
     """Leave out the MathJax bundles that no page loads (15 of 24 MB)."""
     mathjax = Path(app.outdir, "_static", "mathjax")
@@ -91,17 +111,61 @@ def offer_tables(app, config):
         "versions": "\n".join(rows),
         "verification": table(),
         "map": map_of_the_book(),
+        "paths": bookmap.paths(),
+        "downloads": downloads.listed(),
+        "repository": said_of_the_repository(),
+        "version": cait_version,
     }
 
 
-def put_explorer_on_landing_page(app, docname, source):
-    """Replace the comment in README.md by sliders that move the result."""
-    if docname == "README":
-        from picture import landing_explorer
+def said_of_the_repository() -> str:
+    """Return where the source is and where to ask, as far as the build knows."""
+    source = downloads.repository()
+    if source is None:
+        return "Questions and corrections are welcome: see [Contributing](CONTRIBUTING.md)."
+    return (
+        f"The source is at [{source.removeprefix('https://')}]({source}). Questions and "
+        f"corrections are welcome as [issues]({source}/issues); see "
+        "[Contributing](CONTRIBUTING.md)."
+    )
 
-        if LANDING_MARK not in source[0]:
-            raise ValueError(f"README.md lacks the line {LANDING_MARK}")
-        source[0] = source[0].replace(LANDING_MARK, LANDING % landing_explorer())
+
+def offer_repository(app, config):
+    """Buttons that lead to the source, and to a running copy of a chapter, where it is public."""
+    if (source := downloads.repository()) is None:
+        return
+    options = {
+        "repository_url": source,
+        "path_to_docs": ".",
+        "use_repository_button": True,
+        "use_issues_button": True,
+        "launch_buttons": {
+            "binderhub_url": "https://mybinder.org",
+            "notebook_interface": "jupyterlab",
+        },
+    }
+    config.html_theme_options = {**config.html_theme_options, **options}
+
+
+def fill_in(app, docname, source):
+    """Replace the comments in some pages by what the build makes for them."""
+    makers = {
+        "index": ("<!-- The sliders are here. -->", lambda: SLIDERS % landing_explorer()),
+        "chapters/map": ("<!-- The map is here. -->", lambda: MAP % bookmap.drawing()),
+        "chapters/api": ("<!-- The names are here. -->", api.page),
+    }
+    if docname in makers:
+        mark, make = makers[docname]
+        if mark not in source[0]:
+            raise ValueError(f"{docname} lacks the line {mark}")
+        source[0] = source[0].replace(mark, make())
+    # On GitHub these lead from the root of a repository to its issues.
+    issues = downloads.repository()
+    source[0] = re.sub(
+        r"\[([^\]]*)\]\(\.\./\.\./issues\)",
+        rf"[\1]({issues}/issues)" if issues else r"\1",
+        source[0],
+    )
 
 
 def start_page_script(app, config):
@@ -159,13 +223,20 @@ class Works(Style):
 
 def setup(app):
     register_plugin("pybtex.style.formatting", "works", Works)
+    app.cards = {}
+    app.set_html_assets_policy("always")  # a card may show a formula on a page that has none
+    figure_faults.install(Path(app.outdir).parent)
     app.connect("config-inited", offer_tables)
     app.connect("config-inited", start_page_script)
     app.connect("env-updated", await_page_script)
-    app.connect("source-read", put_explorer_on_landing_page)
+    app.connect("config-inited", offer_repository)
+    app.connect("source-read", fill_in)
     app.connect("doctree-read", measure_times)
     app.connect("doctree-read", offer_answer_boxes)
     app.connect("html-page-context", drop_unused_scripts, priority=900)
     app.connect("html-page-context", mend_roles)
+    app.connect("html-page-context", collect_cards)
+    app.connect("build-finished", write_cards)
     app.connect("build-finished", trim_mathjax, priority=900)
+    app.connect("build-finished", make_downloads, priority=950)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

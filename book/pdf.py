@@ -8,7 +8,7 @@ from __future__ import annotations
 from browser import open_browser
 from slim import ROOT
 
-SOURCE = ROOT / "_build" / "singlehtml" / "README.html"
+SOURCE = ROOT / "_build" / "singlehtml" / "index.html"
 TARGET = ROOT / "_build" / "book.pdf"
 FOOTER = (
     '<div style="width: 100%; text-align: center; font-size: 8pt">'

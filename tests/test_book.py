@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+import subprocess
+import zipfile
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import api
+import downloads
+import export
+import figure_faults
+import nbformat
 import openings
 import pytest
 import verification
@@ -209,6 +217,97 @@ def test_every_figure_and_every_displayed_equation_that_is_cited_has_a_number(bo
             assert re.fullmatch(r"Fig\. \d+", link.get_text()), (name, link["href"])
         for link in page.select("a.reference.internal[href*='#equation-']"):
             assert re.fullmatch(r"\(\d+\)", link.get_text()), (name, link["href"])
+
+
+def test_a_copy_of_a_chapter_numbers_equations_and_figures_as_its_page_does(book):
+    """The copies for JupyterLab count by themselves; `(17)` and `Fig. 9` must be the same there."""
+    numbers = export.number(chapters())
+    assert len(numbers.equations) > 30 and len(numbers.figures) > 30
+    for label, (chapter, count) in numbers.equations.items():
+        page = book[f"chapters/{chapter}.html"]
+        (shown,) = page.select(f"#equation-{label} .eqno")
+        assert shown.get_text().strip("#") == f"({count})", label
+    for name, (chapter, count) in numbers.figures.items():
+        (shown,) = book[f"chapters/{chapter}.html"].select(f"figure#{name} .caption-number")
+        assert shown.get_text().strip() == f"Fig. {count}", name
+
+
+def test_no_legend_and_no_label_lies_over_the_data_of_a_figure():
+    """The build has watched every figure and every picture of an explorer."""
+    notes = (HTML.parent / "figures.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(note) for note in notes] == []
+
+
+@pytest.mark.parametrize(
+    ("draw", "fault"),
+    [
+        (lambda ax: ax.legend(loc="center"), "legend of 'y' lies over the curve 'rising'"),
+        (lambda ax: ax.text(0.5, 0.5, "here", ha="center"), "label 'here' lies over the curve"),
+        (lambda ax: (ax.legend(loc="upper left"), ax.text(0.1, 0.95, "name")), "lies over label"),
+    ],
+)
+def test_what_lies_over_a_curve_is_found(draw, fault):
+    """The gate itself, on a straight line."""
+    import matplotlib.pyplot as plt
+
+    fig, ax = plt.subplots()
+    ax.plot([0, 1], [0, 1], label="rising")
+    ax.set(ylabel="y")
+    fig.canvas.draw()
+    assert figure_faults.faults(fig) == []
+    draw(ax)
+    fig.canvas.draw()
+    assert any(fault in found for found in figure_faults.faults(fig))
+
+
+def test_the_reference_shows_every_public_name_with_an_example(book):
+    """The build has run the examples; a name without one, or one that fails, stops it."""
+    import cait_helpers
+
+    assert list(api.examples()) and set(api.examples()) == set(cait_helpers.__all__)
+    shown = book["chapters/api.html"].get_text()
+    assert [name for name in cait_helpers.__all__ if f"cait_helpers.{name}" not in shown] == [
+        "style"
+    ]
+
+
+def test_an_example_that_comes_out_differently_stops_the_build(monkeypatch):
+    monkeypatch.setattr(api, "examples", lambda: {"two": ">>> 1 + 1\n3"})
+    with pytest.raises(ValueError, match="two"):
+        api.run.__wrapped__()
+
+
+def test_the_downloads_hold_what_they_promise(book):
+    """The archives open, the wheel holds the package, and the notebooks are those of the book."""
+    folder = HTML / "downloads"
+    held = {name: set(zipfile.ZipFile(folder / name).namelist()) for name in (
+        downloads.NOTEBOOKS, downloads.DATA, downloads.PAGES, downloads.WHEEL,
+    )}  # fmt: skip
+    assert {f"lab/{path.name}" for path in chapters()} <= held[downloads.NOTEBOOKS]
+    assert downloads.WHEEL in held[downloads.NOTEBOOKS]
+    assert "data/rb_on_lbo.txt" in held[downloads.NOTEBOOKS] & held[downloads.DATA]
+    assert {"index.html", "chapters/front.html", "_static/cards.js"} <= held[downloads.PAGES]
+    assert {"cait_helpers/npp.py", "cait_helpers/book.mplstyle"} <= held[downloads.WHEEL]
+    with zipfile.ZipFile(folder / downloads.NOTEBOOKS) as archive:
+        stored = nbformat.reads(archive.read("lab/front.ipynb").decode(), as_version=4)
+    assert stored.cells[0].source.startswith("# ")
+
+
+@pytest.mark.parametrize(
+    ("remote", "address"),
+    [
+        ("git@github.com:someone/glass.git", "https://github.com/someone/glass"),
+        ("https://github.com/someone/glass", "https://github.com/someone/glass"),
+        ("/some/folder", None),
+        ("", None),
+    ],
+)
+def test_the_public_address_of_the_source_is_read_off_the_clone(monkeypatch, remote, address):
+    """And never invented: without one the pages have no link to it."""
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    answer = subprocess.CompletedProcess([], 0, stdout=f"{remote}\n")
+    monkeypatch.setattr(downloads.subprocess, "run", lambda *_, **__: answer)
+    assert downloads.repository() == address
 
 
 def test_every_chapter_says_how_long_it_took_to_run(book):

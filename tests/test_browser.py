@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import re
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser import NO_BROWSER, open_browser
+from PIL import Image
 from playwright.sync_api import TimeoutError
 from slim import pages
 from test_book import HTML
@@ -176,6 +179,70 @@ def faults_of_sliders(tab) -> list[str]:
     return found
 
 
+CUT = """() => {
+  const found = [];
+  const note = (kind, element) => found.push(
+    `${kind}: ${element.textContent.trim().replace(/\\s+/g, ' ').slice(0, 60)}`);
+  const wide = (box) => box.checkVisibility() && box.scrollWidth > box.clientWidth + 1;
+  const all = (selector) => document.querySelectorAll(`article ${selector}`);
+  for (const block of all('pre')) if (wide(block)) note('block', block);
+  for (const sheet of all('.pst-scrollable-table-container')) if (wide(sheet)) note('table', sheet);
+  for (const box of all('div.math mjx-container')) if (wide(box)) note('formula', box);
+  for (const box of all('span.math')) {
+    if (getComputedStyle(box).overflow !== 'visible') note('formula', box);
+  }
+  return found;
+}"""
+UNCUT = "div.math, div.math mjx-container { overflow: visible !important }"
+
+
+def faults_of_cuts(tab) -> list[str]:
+    """No block of code, table or formula ends at an edge with more of it behind.
+
+    Of a displayed formula the ink counts: where a letter of it reaches beyond its box, the picture
+    changes as soon as the box cuts nothing.
+    """
+    found = tab.evaluate(CUT)
+    formulas = [
+        formula for formula in tab.locator("article div.math").all() if formula.is_visible()
+    ]
+    before = [ink(tab, formula) for formula in formulas]
+    if before:
+        style = tab.add_style_tag(content=UNCUT)
+        for formula, seen in zip(formulas, before, strict=True):
+            if ink(tab, formula) != seen:
+                found.append(f"formula cut: {formula.get_attribute('id')}")
+        style.evaluate("style => style.remove()")
+    return found
+
+
+WEIGHT = """() => {
+  const article = document.querySelector('article').getBoundingClientRect();
+  const cells = [...document.querySelectorAll('article .cell_input')];
+  const shown = cells.filter((cell) => cell.checkVisibility());
+  const code = shown.reduce((sum, cell) => sum + cell.getBoundingClientRect().height, 0);
+  const explorer = document.querySelector('article .explorer');
+  const depth = explorer ? explorer.getBoundingClientRect().top - article.top : 0;
+  return [code / article.height, depth / article.height];
+}"""
+MOST_CODE, FIRST_EXPLORER = 0.12, 1 / 3  # of the height of a page
+
+
+def faults_of_weight(tab) -> list[str]:
+    """A chapter is read, not its code: little of it lies open, and something moves early on."""
+    code, explorer = tab.evaluate(WEIGHT)
+    found = [f"{code:.0%} of the page is code"] if code > MOST_CODE else []
+    return found + ([f"explorer at {explorer:.0%}"] if explorer > FIRST_EXPLORER else [])
+
+
+def ink(tab, formula) -> bytes:
+    """Return a picture of a formula with some of the paper around it."""
+    formula.scroll_into_view_if_needed()
+    box = formula.bounding_box()
+    clip = {"x": box["x"], "y": box["y"] - 6, "width": box["width"], "height": box["height"] + 12}
+    return tab.screenshot(clip=clip)
+
+
 def faults_of_access(tab, *rules: str) -> list[str]:
     """What axe-core calls serious or critical, by all of its rules or by those given."""
     # Without preload it takes the style sheets as the browser has them.
@@ -211,6 +278,8 @@ def test_a_page_works_for_every_reader_with_the_network_cut(reader, page):
     """One visit: no error, no foreign request, mathematics, sliders, access, dark, phone."""
     found = {"opening": reader.open(page)}
     found["mathematics"] = faults_of_mathematics(reader.tab)
+    found["cut"] = faults_of_cuts(reader.tab)
+    found["weight"] = faults_of_weight(reader.tab)
     found["sliders"] = faults_of_sliders(reader.tab)
     found["phone"] = faults_on_a_phone(reader.tab)
     reader.tab.set_viewport_size(DESKTOP)
@@ -236,11 +305,61 @@ def test_the_book_opens_from_a_disk(browser):
     assert faults_of_mathematics(reader.tab) == faults_of_sliders(reader.tab) == []
 
 
+def test_one_switch_opens_all_code_of_a_page_and_of_the_next(browser, origin):
+    """Folded at first; solutions stay folded whatever the switch says."""
+    reader = Reader(browser, origin)
+    reader.open(EXPERIMENT)
+    code = reader.tab.locator(".tag_hide-input details.hide")
+    opened = reader.tab.locator(".tag_hide-input details.hide[open]")
+    assert code.count() > 2 and opened.count() == 0
+    reader.tab.get_by_label("Show all code").check()
+    assert opened.count() == code.count()
+    assert reader.tab.locator(".tag_hide-cell details.hide[open]").count() == 0
+    reader.open("chapters/front.html")
+    assert opened.count() == code.count() > 2
+    reader.tab.get_by_label("Show all code").uncheck()
+    assert opened.count() == 0
+
+
+@pytest.mark.parametrize("place", ["a server", "a disk"])
+def test_a_link_shows_what_it_leads_to(browser, origin, place):
+    """A term, a work, a formula of another page and a figure, under the pointer or the focus."""
+    reader = Reader(browser, origin if place == "a server" else HTML.as_uri())
+    reader.open(EXPERIMENT)
+    card = reader.tab.locator(".card-of-link.placed")
+    reader.tab.locator("article a[href='glossary.html#term-CAIT']").first.hover()
+    card.get_by_text("an ion beam of low energy charges the surface").wait_for()
+    reader.tab.keyboard.press("Escape")
+    card.wait_for(state="detached")
+    reader.tab.locator("article a[href^='references.html#']").first.focus()
+    card.get_by_text("2011").wait_for()
+    reader.tab.locator("article a[href='#fig-setup']").first.hover()
+    picture = card.locator("img")
+    picture.wait_for()
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
+    reader.open("chapters/landscape.html")
+    reader.tab.locator("article a[href*='#equation-']").first.hover()
+    card.locator("mjx-container").wait_for()
+    assert reader.troubles == []
+
+
+def test_in_the_dark_the_paper_of_a_figure_has_the_colour_of_the_page(reader):
+    """No slab of grey: the corner of a figure and of an explorer's picture."""
+    reader.open(EXPERIMENT)
+    reader.tab.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page = reader.tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    page = np.array([int(part) for part in re.findall(r"\d+", page)[:3]])
+    for picture in ("figure img", ".explorer img:not([hidden])"):
+        drawn = io.BytesIO(reader.tab.locator(f"article {picture}").first.screenshot())
+        corner = np.array(Image.open(drawn).convert("RGB"))[3, 3]
+        assert np.abs(corner.astype(int) - page).max() <= 2, picture
+
+
 @pytest.mark.parametrize("place", ["a server", "a disk"])
 def test_a_term_is_found_from_the_keyboard(browser, origin, place):
     """Control-K, a word, Enter: the chapter that explains it is among the results."""
     reader = Reader(browser, origin if place == "a server" else HTML.as_uri())
-    reader.open("README.html")
+    reader.open("index.html")
     reader.tab.keyboard.press("Control+K")
     reader.tab.keyboard.type("plateau")
     reader.tab.keyboard.press("Enter")
@@ -325,6 +444,27 @@ def test_a_slider_that_moves_nothing_is_found(reader, healthy):
 def test_mathematics_that_is_not_typeset_is_found(reader, healthy, wrong):
     reader.open(EXPERIMENT, plant(healthy, r"\\\(\\tau", wrong))
     assert faults_of_mathematics(reader.tab)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "fault"),
+    [
+        (r"<pre>" + "x" * 120 + "</pre></article>", "block: xxx"),
+        (
+            r"<style>div.math mjx-container { padding: 0 !important; margin: 0 !important }"
+            r"</style><div class='math' id='cut'>\\[\\dot{\\frac{\\hat A}{B}}\\]</div></article>",
+            "formula cut: cut",
+        ),
+        (
+            r"<style>span.math { overflow: hidden }</style>"
+            r"<span class='math'>\\(\\xi^2\\)</span></article>",
+            "formula: ",
+        ),
+    ],
+)
+def test_what_is_cut_at_an_edge_is_found(reader, healthy, wrong, fault):
+    reader.open(EXPERIMENT, plant(healthy, "</article>", wrong))
+    assert any(fault in found for found in faults_of_cuts(reader.tab))
 
 
 def test_text_too_pale_for_the_dark_is_found(reader, healthy):

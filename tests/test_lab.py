@@ -1,13 +1,16 @@
-"""An explorer in JupyterLab, in a real browser: any value, computed while the slider moves."""
+"""JupyterLab in a real browser: sliders that compute, and chapters without the book's markup."""
 
 from __future__ import annotations
 
+import os
+import re
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 
+import export
 import nbformat
 import pytest
 from browser import NO_BROWSER, open_browser
@@ -26,43 +29,74 @@ explore(draw, width=Sweep((1, 11), "nm", 1e-9))
 """
 
 
-@pytest.fixture
-def lab(tmp_path):
-    """The address of a JupyterLab whose only notebook holds the cell, not yet executed."""
+# Short chapters that have sliders, and between them every kind of role.
+CHAPTERS = ("experiment", "landscape", "front")
+# What a role, a directive or a label looks like where nothing has read it.
+MARKUP = re.compile(r"\{[\w:-]+\}`|:::|\(eq-[\w-]+\)")
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """The address of a JupyterLab as `make lab` starts it, with the copies of the chapters.
+
+    Another notebook holds the cell above, not yet executed.
+    """
+    home = tmp_path_factory.mktemp("home")
+    assert export.write(home / "lab") == []
+    for name in ("data", "benchmarks"):
+        (home / name).symlink_to(ROOT / name)
     notebook = slim(new_notebook(cells=[new_code_cell(CELL.strip())]))  # which names its kernel
-    nbformat.write(notebook, tmp_path / "one.ipynb")
+    nbformat.write(notebook, home / "one.ipynb")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = [f"--port={port}", "--ip=127.0.0.1", "--no-browser", "--IdentityProvider.token="]
-    command = [sys.executable, "-m", "jupyterlab", "--allow-root", *options, str(tmp_path)]
-    log = (tmp_path / "log").open("w")
-    server = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
-    home, patience = f"http://127.0.0.1:{port}", time.monotonic() + 60
+    command = [sys.executable, "-m", "jupyterlab", "--allow-root", *options, str(home)]
+    environment = {
+        **os.environ,
+        "JUPYTER_CONFIG_PATH": str(ROOT / "book" / "jupyter"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+    }
+    log = (home / "log").open("w")
+    server = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+    )
+    address, patience = f"http://127.0.0.1:{port}", time.monotonic() + 60
     while time.monotonic() < patience:
         try:
-            with urllib.request.urlopen(f"{home}/api"):
+            with urllib.request.urlopen(f"{address}/api"):
                 break
         except OSError:
             time.sleep(0.2)
-    yield home
+    yield address
     server.terminate()
     server.wait(30)
     log.close()
+
+
+def open_notebook(browser, lab: str, path: str):
+    """Return a tab with a notebook whose kernel waits, and no other network than this machine."""
+    tab = browser.new_page(viewport={"width": 1280, "height": 2_000})  # nothing below the window
+    tab.set_default_timeout(90_000)
+    tab.route(
+        "**/*", lambda route: route.continue_() if lab in route.request.url else route.abort()
+    )
+    name = re.sub(r"\W", "-", path)  # a workspace of its own, or it opens what others have open
+    tab.goto(f"{lab}/lab/workspaces/{name}/tree/{path}")
+    tab.locator(".jp-Cell").first.wait_for()
+    tab.get_by_text(
+        "(ipykernel) | Idle"
+    ).wait_for()  # the notebook's own sign is idle from the first
+    return tab
 
 
 @pytest.mark.skipif(**NO_BROWSER)
 def test_a_sweep_is_computed_while_its_slider_moves_in_jupyterlab(lab):
     """From the keyboard; between the two frames that the page would have, and typed as well."""
     with open_browser() as browser:
-        tab = browser.new_page()
-        tab.set_default_timeout(90_000)
-        tab.route(
-            "**/*", lambda route: route.continue_() if lab in route.request.url else route.abort()
-        )
-        tab.goto(f"{lab}/lab/tree/one.ipynb")
+        tab = open_notebook(browser, lab, "one.ipynb")
         tab.locator(".jp-CodeCell .cm-content").click()
-        tab.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+        tab.locator(".jp-CodeCell .cm-focused").wait_for()
         tab.keyboard.press("Control+Enter")
         picture = tab.locator(".jupyter-widgets img")
         picture.wait_for()
@@ -77,3 +111,63 @@ def test_a_sweep_is_computed_while_its_slider_moves_in_jupyterlab(lab):
         number.fill("7.3")
         number.press("Enter")
         tab.locator(".jupyter-widgets img[alt='A line of width 7.3 nm']").wait_for()
+
+
+@pytest.mark.skipif(**NO_BROWSER)
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_in_jupyterlab_shows_no_markup_and_no_solution_and_its_sliders_move(lab, chapter):
+    """Opened, and run from the first cell to the last."""
+    with open_browser() as browser:
+        tab = open_notebook(browser, lab, f"lab/{chapter}.ipynb")
+        tab.get_by_role("menuitem", name="Run", exact=True).click()
+        tab.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        *_, last = tab.locator(".jp-CodeCell .jp-InputPrompt").all()
+        last.filter(has_text=re.compile(r"\[\d+\]")).wait_for(timeout=240_000)
+        read = tab.locator(".jp-MarkdownOutput").all_inner_texts()
+        assert len(read) > 15
+        assert [text for text in read if MARKUP.search(text)] == []
+        assert tab.locator("[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+        assert tab.locator("details").count() > 1
+        assert tab.locator("details[open]").count() == 0
+        explorers = tab.locator(".jupyter-widgets.widget-vbox:has(img)").all()
+        assert explorers
+        for explorer in explorers:
+            before = explorer.locator("img").get_attribute("alt")
+            explorer.locator(".noUi-handle").first.focus()
+            tab.keyboard.press("ArrowRight")
+            explorer.locator(f"img:not([alt={before!r}])").wait_for()
+
+
+def test_a_copy_that_somebody_has_changed_is_left_alone(tmp_path):
+    """Written a second time: their notebook stays as it is, and all others are written."""
+    assert export.write(tmp_path) == []
+    mine = tmp_path / "front.ipynb"
+    mine.write_text(mine.read_text(encoding="utf-8").replace("# Why", "# My"), encoding="utf-8")
+    changed = mine.read_text(encoding="utf-8")
+    (tmp_path / "fit.ipynb").unlink()
+    assert export.write(tmp_path) == ["front.ipynb"]
+    assert mine.read_text(encoding="utf-8") == changed
+    assert (tmp_path / "fit.ipynb").exists()
+
+
+def test_no_copy_holds_markup_that_only_the_book_understands():
+    """Whichever program shows it: roles, directives and labels of equations are gone."""
+    copies = export.copies()
+    for name, text in copies.items():
+        sources = (
+            [cell.source for cell in nbformat.reads(text, as_version=4).cells]
+            if name.endswith(".ipynb")
+            else [text]
+        )
+        assert [source for source in sources if MARKUP.search(source)] == [], name
+        for source in sources:
+            linked = set(re.findall(r"\]\((\w+\.(?:md|ipynb))\)", source))
+            assert linked <= set(copies), name
+
+
+def test_a_copy_says_of_a_solution_what_it_prints():
+    """The code of a solution lies in the fold of its exercise, and so does its answer."""
+    text = nbformat.reads(export.copies()["experiment.ipynb"], as_version=4)
+    (fold,) = [cell.source for cell in text.cells if "half as thick:" in cell.source]
+    assert fold.count("<details>") == 1
+    assert fold.rstrip().endswith("</details>")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import importlib
 import inspect
+import pkgutil
 import re
 
 import pytest
@@ -57,22 +60,40 @@ def missing(text: str) -> set[str]:
     return quantities - known - NOT_QUANTITIES
 
 
+@functools.cache
+def everything() -> dict[str, frozenset[str]]:
+    """Return arguments, fields and attributes of whatever a module of the package defines."""
+    found: dict[str, set[str]] = {}
+    for module in pkgutil.walk_packages(cait.__path__, "cait_helpers."):
+        if ".data" in module.name:
+            continue
+        for name, thing in vars(importlib.import_module(module.name)).items():
+            if getattr(thing, "__module__", "").startswith("cait_helpers") and callable(thing):
+                found.setdefault(name, set()).update(_members(thing))
+    return {name: frozenset(names) for name, names in found.items()}
+
+
+def _members(thing) -> set[str]:
+    names = set()
+    if dataclasses.is_dataclass(thing):
+        names |= {field.name for field in dataclasses.fields(thing)}
+    if inspect.isclass(thing):
+        names |= {name for name in vars(thing) if not name.startswith("_")}
+    elif inspect.isfunction(thing):
+        names |= set(inspect.signature(thing).parameters)
+    return names
+
+
 def ghosts(text: str) -> set[str]:
     """Return the listed code names that nothing in the package has."""
-    owners = [owner for owner in cait.__all__ if callable(getattr(cait, owner))]
-    names = {owner: {*members(owner), *attributes(owner)} for owner in owners}
-    everything = {*owners, *set().union(*names.values())}
+    owners = everything()
+    members = frozenset().union(*owners.values())
     return {
         name
         for name in listed(text)
-        if (name.split(".")[1] not in names.get(name.split(".")[0], ()) if "." in name
-            else name not in everything)
+        if (name.split(".")[1] not in owners.get(name.split(".")[0], ()) if "." in name
+            else name not in owners and name not in members)
     }  # fmt: skip
-
-
-def attributes(owner: str) -> set[str]:
-    """Return the public properties and methods of an exported class."""
-    return {name for name in vars(getattr(cait, owner)) if not name.startswith("_")}
 
 
 def test_every_quantity_of_the_public_names_is_in_the_notation():

@@ -79,6 +79,18 @@ def test_every_link_and_every_path_of_the_readme_exists():
     assert missing <= {".venv/bin/python"}  # which make sets up
 
 
+def test_binder_installs_what_the_lock_names_and_what_the_makefile_does():
+    """A running copy in the cloud: the same versions, with the package beside them."""
+    binder = ROOT / ".binder"
+    assert (binder / "requirements.txt").read_text().split() == ["-r", "../requirements.lock"]
+    assert (binder / "runtime.txt").read_text().strip() == "python-3.11"
+    script = binder / "postBuild"
+    assert script.stat().st_mode & 0o100, "the script is not executable"
+    for command in ("pip install --no-deps --no-build-isolation", "python book/export.py"):
+        assert command in script.read_text()
+    assert "--no-deps --no-build-isolation --editable ." in (ROOT / "Makefile").read_text()
+
+
 def test_every_command_of_the_readme_is_a_target_of_the_makefile():
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     commands = set(re.findall(r"(?:`|^    )make (\w+)", README, re.MULTILINE))

@@ -7,9 +7,7 @@ from scipy.constants import e
 import cait_helpers as cait
 
 GLASS = cait.Glass(0.5e-3, 1.38e28, 8.0, 323.15)
-LAW = cait.activated_diffusivity(
-    cait.gaussian_sed(0.250), 1e-18, temperature=323.15, occupancy=0.9
-)
+LAW = cait.activated_diffusivity(cait.gaussian_sed(0.250), 1e-18, temperature=323.15, occupancy=0.9)
 FOREIGN = {"K": 1e-18 * 10**-3.42, "Rb": 1e-18 * 10**-4.19, "Cs": 1e-18 * 10**-4.89}
 
 
