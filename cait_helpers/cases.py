@@ -174,22 +174,30 @@ class Case:
         return replace(found, **stated)
 
     def profile(self) -> Profile:
-        """Read and normalise the SIMS export; charge and conductivity are among its checks."""
+        """Read and normalise the SIMS export; charge and conductivity are among its checks.
+
+        SimsError if the export cannot be used, CaseError if what the case states is not for it.
+        """
         recording = self.recording()
-        profile = normalise(
-            recording,
-            self.native,
-            self.foreign,
-            self.matrix,
-            recording.total_time if self.crater_depth is None else self.crater_depth,
-            transient=self.transient,
-            background=self.background,
-            pulses=self.pulses,
-            charge=self.charge,
-            ion_density=None if self.charge is None else self.glass.ion_density,
-            resolution=self.resolution,
-            leave_out=self.leave_out,
-        )
+        try:
+            profile = normalise(
+                recording,
+                self.native,
+                self.foreign,
+                self.matrix,
+                recording.total_time if self.crater_depth is None else self.crater_depth,
+                transient=self.transient,
+                background=self.background,
+                pulses=self.pulses,
+                charge=self.charge,
+                ion_density=None if self.charge is None else self.glass.ion_density,
+                resolution=self.resolution,
+                leave_out=self.leave_out,
+            )
+        except SimsError:
+            raise
+        except ValueError as error:
+            raise CaseError(f"{self.path}: {error}") from error
         notes = profile.assumptions
         if self.resolution is None:
             notes += ("no depth resolution is stated: that of a sharp profile (assumed)",)

@@ -8,6 +8,7 @@ import pytest
 from cait_helpers.cases import CaseError, element, read_case
 from cait_helpers.npp import Charge, CurrentDensity, Duration, Voltage
 from cait_helpers.resolution import Resolution
+from cait_helpers.tables import SimsError
 
 CASE = """
 title = "K+ on Li3B7O12"
@@ -186,6 +187,14 @@ def test_a_case_leads_to_its_profile(write):
         ("pulses = .*", "pulses = 0", r"sims\.pulses = 0 is outside"),
         ("profile = .*", 'profile = "rb.csv"', "profile = 'rb.csv'; allowed is a file in"),
         ("current = .*", 'current = "none.csv"', r"current = 'none\.csv'"),
+        ("pulses = .*", "dead_time = 1", r"sims\.dead_time = 1; allowed is 'none'"),
+        ("pulses = .*", "leave_out = 3", r"sims\.leave_out = 3; allowed is a list of cycles"),
+        ("pulses = .*", "leave_out = [0]", r"sims\.leave_out = \[0\]"),
+        ("pulses = .*", 'detector = "cup"', r"sims\.detector = 'cup'; allowed is 'scatter'"),
+        ("pulses = .*", 'detector = {"Rb+" = "scatter"}', r"sims\.detector = .*by Li\+"),
+        ("pulses = .*", 'depth_axis = "export"', r"sims\.crater_depth and sims\.depth_axis excl"),
+        ("crater_depth = .*", 'depth_axis = "x"', r"sims\.depth_axis = 'x'; allowed is 'export'"),
+        ("pulses = .*", "sputter_time = -1", r"sims\.sputter_time = -1 s is outside"),
         ("area = .*", "area = ", "not a TOML file: .*line 14"),
     ],
 )
@@ -240,3 +249,169 @@ def test_two_isotopes_of_one_element_are_no_pair_of_ions(write):
     """The model names ions by their element."""
     with pytest.raises(CaseError, match="another element"):
         read_case(write(('foreign = ".*"', 'foreign = "^6Li+"')))
+
+
+# --- what a case can state about its profile ------------------------------------------------
+
+NONE = ("pulses = .*", 'dead_time = "none"')
+
+
+def stated(write, *lines, **files):
+    """A case without dead time, with more lines under [sims]."""
+    more = "\n".join(lines)
+    return read_case(write(CHARGE, NONE, ("transient = .*", f"transient = 4e-9\n{more}"), **files))
+
+
+def test_no_dead_time_is_a_statement(write):
+    case = stated(write)
+    assert case.pulses == np.inf
+    assert {check.name: check.passed for check in case.profile().checks}["dead time corrected"]
+    with pytest.raises(CaseError, match=r"sims\.dead_time and sims\.pulses exclude each other"):
+        read_case(write(CHARGE, ("pulses = .*", 'pulses = 1e6\ndead_time = "none"')))
+
+
+def test_the_sputter_time_of_the_crater_moves_all_depths(write):
+    """Eighty cycles of 2 s; the crater was measured after 200 s."""
+    profile = stated(write, "sputter_time = 200.0").profile()
+    assert profile.edges[-1] == pytest.approx(80e-9 * 160 / 200, rel=1e-12)
+    assert not any("(assumed)" in line for line in profile.assumptions if "crater" in line)
+    said = stated(write).profile().assumptions
+    assert "crater reached at 160 s, the end of the export (assumed)" in said
+    with pytest.raises(SimsError, match=r"k\.csv: sims\.sputter_time = 100 s; the times .* 158 s"):
+        stated(write, "sputter_time = 100.0").profile()
+
+
+def test_an_export_that_was_cut_has_the_profile_of_the_whole_if_its_crater_is_stated(write):
+    """The first 60 of 80 cycles: the same depths and fractions; without the key a third deeper."""
+    whole = stated(write).profile()
+    case = stated(write, "sputter_time = 160.0")
+    text = "\n".join(profile_text().split("\n")[:61]) + "\n"
+    case.profile_path.write_text(text)
+    cut = case.profile()
+    np.testing.assert_allclose(cut.edges, whole.edges[:61], rtol=1e-12)
+    np.testing.assert_allclose(cut.fraction["Li+"], whole.fraction["Li+"][:60], atol=0.02)
+    case = stated(write)
+    case.profile_path.write_text(text)
+    wrong = case.profile()
+    assert wrong.edges[-1] == pytest.approx(80e-9, rel=1e-12)
+    assert "crater reached at 120 s, the end of the export (assumed)" in wrong.assumptions
+
+
+def test_cycles_are_left_out(write):
+    case = stated(write, "leave_out = [70, 71]")
+    assert case.leave_out == (70, 71)
+    assert np.flatnonzero(~case.profile().used[10:]).tolist() == [59, 60]
+    with pytest.raises(CaseError, match=r"case\.toml: leave_out = 81 is outside \[1, 80\]"):
+        stated(write, "leave_out = [81]").profile()
+
+
+def test_errors_from_the_scatter_are_a_statement(write):
+    assert stated(write, 'detector = "scatter"').detector == dict.fromkeys(
+        ("Li+", "^41K+", "B+"), "scatter"
+    )
+    case = stated(write, 'detector = {"Li+" = "scatter"}')
+    assert case.recording().detector == {"Li+": "scatter", "B+": "counter", "^41K+": "counter"}
+    assert "errors of Li+ from its scatter, not from counting" in case.profile().assumptions
+
+
+def test_rates_become_counts_by_the_counting_time(write):
+    case = stated(write, "counting_time = 2.0")
+    with pytest.raises(SimsError, match=r"sims\.counting_time: the export tells its own"):
+        case.profile()
+    lines = profile_text().split("\n")
+    rates = [lines[0].replace(", ", " / cps, ").replace("time / s / cps", "time / s") + " / cps"]
+    for line in lines[1:-1]:
+        time, *counts = line.split(", ")
+        rates.append(", ".join([time, *(f"{int(c) / 2:g}" for c in counts)]))
+    case.profile_path.write_text("\n".join(rates) + "\n")
+    np.testing.assert_allclose(case.profile().counts["Li+"][5:], stated_counts(write)[5:])
+    case = stated(write)
+    case.profile_path.write_text("\n".join(rates) + "\n")
+    with pytest.raises(SimsError, match="no counting time for Li"):
+        case.profile()
+
+
+def stated_counts(write):
+    """Counts of lithium in the export as it is; the file is written anew."""
+    return stated(write).profile().counts["Li+"]
+
+
+def test_the_depths_of_an_export_are_taken_if_that_is_stated(write):
+    """A depth axis in nm: as it is, or stretched to the depth of the crater."""
+    changes = CHARGE, NONE, ("crater_depth = .*", 'depth_axis = "export"')
+    case = read_case(write(*changes))
+    with pytest.raises(SimsError, match=r"sims\.depth_axis: the export states no depths"):
+        case.profile()
+    text = profile_text().replace("time / s", "depth / nm")
+    case.profile_path.write_text(text)
+    np.testing.assert_allclose(case.profile().edges, np.arange(0, 161, 2) * 1e-9, atol=1e-20)
+    both = ["time / s, depth / nm, " + text.split("\n")[0].split(", ", 1)[1]]
+    for line in text.split("\n")[1:-1]:
+        time, rest = line.split(", ", 1)
+        both.append(f"{time}, {float(time) / 4}, {rest}")
+    case.profile_path.write_text("\n".join(both) + "\n")
+    np.testing.assert_allclose(case.profile().edges, np.arange(81) / 2 * 1e-9, atol=1e-20)
+    case = stated(write)
+    case.profile_path.write_text(text)
+    np.testing.assert_allclose(case.profile().edges, np.arange(81) * 1e-9, atol=1e-20)
+    case = stated(write, "sputter_time = 200.0")
+    case.profile_path.write_text(text)
+    with pytest.raises(SimsError, match=r"sputter_time = 200 s; the depths of the export end"):
+        case.profile()
+
+
+def test_an_ion_that_its_channel_does_not_tell_is_stated(write):
+    """A cluster, or any text that an instrument writes: the fit knows the element."""
+    label = "m85 sum_1 (a+b) x*y"
+    header = profile_text().replace("^41K+", label)
+    text = ('foreign = ".*"', f'foreign = "{label}"')
+    with pytest.raises(CaseError, match=r"ions\.foreign = .*state it as ions\.foreign_element"):
+        read_case(write(CHARGE, text))
+    case = read_case(write(CHARGE, NONE, (text[0], text[1] + '\nforeign_element = "Rb"')))
+    assert case.elements == {"Li+": "Li", label: "Rb"}
+    case.profile_path.write_text(header)
+    assert case.profile().foreign == label
+    with pytest.raises(CaseError, match=r"ions\.foreign_element = 'Xx'; .* symbol of an element"):
+        read_case(write(CHARGE, (text[0], 'foreign = "K+"\nforeign_element = "Xx"')))
+
+
+def test_a_clock_that_is_shifted_is_said_and_the_stated_duration_holds(write):
+    current = "time / s, current / A\n0.013, 1e-8\n1e5, 1e-8\n3e5, 1e-8\n"
+    case = read_case(write(("charge = .*", "duration = 3e5"), NONE, current=current))
+    assert case.record.time[0] == 0
+    assert any("its clock is shifted" in line for line in case.profile().assumptions)
+
+
+def test_the_first_current_belongs_to_the_conductivity(write):
+    """1e-7 S/m, 20 V over 0.5 mm and 0.2 cm2 are 8e-8 A; a wrong entry fails by that name."""
+    current = "time / s, current / A\n" + "".join(
+        f"{t}, {8e-8 / np.sqrt(1 + t / 1e4):.6e}\n" for t in range(0, 60000, 3000)
+    )
+    found = {}
+    for change in ("voltage = 20", "voltage = 25", "thickness = 0.4e-3", "area = 1.5e-5",
+                   "conductivity = 7e-8"):  # fmt: skip
+        key = change.split(" ")[0]
+        case = read_case(write((f"{key} = .*", change), ("charge = .*", ""), NONE, current=current))
+        check = case.profile().checks[-1]
+        assert check.name == "first current"
+        found[change] = check.value
+        assert check.passed == (change == "voltage = 20")
+    assert found["voltage = 20"] == pytest.approx(1, abs=0.01)
+    assert found["voltage = 25"] == pytest.approx(0.8, abs=0.01)
+
+
+def test_a_case_keeps_the_bytes_that_were_read(write):
+    path = write(CHARGE)
+    case = read_case(path)
+    before = path.read_bytes()
+    path.write_text("edited")
+    assert case.source.data == before
+    assert case.record.source.data.startswith(b"time / s")
+
+
+def test_a_case_file_that_is_none_is_refused(tmp_path):
+    with pytest.raises(CaseError, match="expected a file, found a folder"):
+        read_case(tmp_path)
+    (tmp_path / "a.toml").write_text("a = " + "[" * 5000)
+    with pytest.raises(CaseError, match="not a TOML file"):
+        read_case(tmp_path / "a.toml")

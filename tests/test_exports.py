@@ -2,11 +2,13 @@
 
 import os
 import re
+import runpy
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from slim import ROOT
 
 from cait_helpers.exports import read_sims
 from cait_helpers.tables import SimsError, read_current, read_source
@@ -643,3 +645,11 @@ def test_a_changed_byte_never_changes_the_number_of_cycles(tmp_path_factory, lay
             assert recording.counts(ion).size == 6
         except SimsError as error:
             assert str(path) in str(error)
+
+
+def test_damaged_files_are_read_or_refused_in_words():
+    """The study of `benchmarks/mutations.py`, in small: all layouts, currents and case files."""
+    study = runpy.run_path(str(ROOT / "benchmarks" / "mutations.py"))
+    found = study["main"](600, seed=3)
+    assert found["read"] + found["refused"] == 600
+    assert found["read"] > 60
