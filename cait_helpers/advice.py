@@ -16,10 +16,11 @@ from scipy.optimize import least_squares
 from scipy.special import ndtr
 
 from .cases import Case, CaseError, element, read_case
-from .entries import IONS, QUANTITIES, Note, Table, case_text, from_si, read_entries
+from .entries import IONS, QUANTITIES, Note, Table, case_text, read_entries
 from .exports import Recording
 from .npp import Voltage
-from .sims import Check, Profile
+from .profile_checks import Check
+from .sims import Profile
 
 # --- what is guessed from the data ----------------------------------------------------------
 
@@ -94,15 +95,15 @@ class Evaluation:
     Attributes
     ----------
     notes : tuple of Note
-    proposed : dict of str to str
-        Texts, in the default unit, of the entries that were left empty and are proposed.
+    proposed : dict of str to float
+        Values (SI) of the entries that were left empty.
     case : Case or None
         As its file tells it; None if an entry is missing or wrong.
     profile : Profile or None
     """
 
     notes: tuple[Note, ...]
-    proposed: dict[str, str] = field(default_factory=dict)
+    proposed: dict[str, float] = field(default_factory=dict)
     case: Case | None = None
     profile: Profile | None = None
 
@@ -126,6 +127,8 @@ def evaluate(
     """
     table, notes = read_entries(text, unit)
     table |= kept or {}
+    if "sims.depth_axis" in table:  # then the depths are those of the export
+        notes = [note for note in notes if note.key != "sims.crater_depth"]
     if any(note.kind in ("missing", "wrong") for note in notes):
         return Evaluation(tuple(notes))
     title = f"{table['ions.foreign']} for {table['ions.native']}"
@@ -141,28 +144,22 @@ def evaluate(
         case, profile = read()
         if all(check.passed for check in profile.checks if check.name == "ions not swapped"):
             proposals = propose(table, case, profile)
-        for key, (value, words) in proposals.items():
-            notes.append(Note(key, "assumed", words))
-            if key in _WRITTEN:
-                table[key] = value
-        if _WRITTEN & proposals.keys():
+        if "sims.resolution" in proposals:  # the only one that the case file has to state
+            table["sims.resolution"] = proposals["sims.resolution"][0]
             case, profile = read()
+            now = propose(table, case, profile)
+            proposals = now | {"sims.resolution": proposals["sims.resolution"]}
     except ValueError as error:  # of the case, of its files, of the normalisation
         notes.append(_placed(error, path))
         return Evaluation(tuple(notes))
+    notes += [Note(key, "assumed", words) for key, (_, words) in proposals.items() if words]
+    notes += map(_assumed, profile.assumptions)
     failed = [check for check in profile.checks if not check.passed]
     swapped = [check for check in failed if check.name == "ions not swapped"]
     for check in swapped or failed:  # what follows from a swap is no news
         notes += check_notes(check, case)
-    texts = {key: from_si(value, QUANTITIES[key])[0] for key, (value, _) in proposals.items()}
-    return Evaluation(tuple(notes), texts, case, profile)
-
-
-_WRITTEN = {
-    "sims.resolution",
-    "sims.transient",
-    "sims.background",
-}  # proposals that the case file has to state
+    values = {key: value for key, (value, _) in proposals.items()}
+    return Evaluation(tuple(notes), values, case, profile)
 
 
 def _rounded(value: float, digits: int = 3) -> float:
@@ -170,40 +167,44 @@ def _rounded(value: float, digits: int = 3) -> float:
 
 
 def propose(table: Table, case: Case, profile: Profile) -> dict[str, tuple[float, str]]:
-    """Values (SI) of entries that were left empty, and where each comes from, in words."""
+    """Values (SI) of entries that were left empty, and where each comes from, in words.
+
+    No words where the profile itself says what was assumed.
+    """
     found = {}
-    if "run.duration" not in table and "run.charge" not in table and case.current_path:
-        end = float(case.current()[0][-1])
+    if "run.duration" not in table and "run.charge" not in table and case.record:
+        end = float(case.record.time[-1])
         found["run.duration"] = end, f"{end / 3600:.4g} h, the end of the recorded current."
-    if "glass.conductivity" not in table and case.current_path and isinstance(case.drive, Voltage):
+    if "glass.conductivity" not in table and case.record and isinstance(case.drive, Voltage):
         value = first_conductivity(case)
-        found["glass.conductivity"] = (
-            _rounded(value),
-            f"{value:.3g} S/m, from the first current.",
-        )
+        words = f"{value:.3g} S/m, from the first current."
+        found["glass.conductivity"] = _rounded(value), words
     sigma = front_slope(profile)
     if "sims.resolution" not in table and 1e-10 < sigma < 1e-7:
         value = _rounded(sigma, 2)
-        found["sims.resolution"] = (
-            value,
-            f"{value * 1e9:g} nm, standard deviation: read off the slope of the front.",
-        )
+        words = f"{value * 1e9:g} nm, standard deviation: read off the slope of the front."
+        found["sims.resolution"] = value, words
     if "sims.transient" not in table:
-        width = found.get("sims.resolution", (table.get("sims.resolution", 0.0),))[0]
-        width = width if isinstance(width, float) else width["sigma"]
-        value = _rounded(max(4 * width, 2e-9), 2)
-        found["sims.transient"] = (
-            value,
-            f"{value * 1e9:g} nm, four times the depth resolution: look at the figure.",
-        )
+        found["sims.transient"] = float(profile.edges[np.argmax(profile.used)]), ""
     if "sims.background" not in table:
-        front = profile.depth[-1] - profile.depth < 0.3 * profile.depth[-1]
-        value = _rounded(float(profile.counts[case.foreign][front].mean()), 2)
-        found["sims.background"] = (
-            value,
-            f"{value:g} counts per cycle: the foreign ion in the deepest cycles.",
-        )
+        found["sims.background"] = profile.background[case.foreign], ""
     return found
+
+
+_ABOUT = {  # what a profile says it assumed, by a word of it: the entry that can change it
+    "crater": "sims.sputter_time",
+    "not used": "sims.transient",
+    "transient": "sims.transient",
+    "background": "sims.background",
+    "dead time": "sims.pulses",
+    "counting": "sims.counting_time",
+    "current": "current",
+}
+
+
+def _assumed(line: str) -> Note:
+    key = next((key for word, key in _ABOUT.items() if word in line), "profile")
+    return Note(key, "assumed", f"{line}.")
 
 
 def first_conductivity(case: Case) -> float:
@@ -264,9 +265,15 @@ _CHECKS = {
     "charge balance": (("sims.crater_depth", "glass.area"), _unbalanced),
     "dead time corrected": (
         ("sims.pulses",),
-        "The export holds raw counts of a time-of-flight instrument. Enter the primary pulses"
-        " per cycle (shots times raster points): without the dead time the width is off.",
+        "The counts may still have their dead time. Enter the primary pulses per cycle (shots"
+        " times raster points), or choose “no dead time” if it is corrected already: without it"
+        " the width is off.",
     ),
+    "every cycle whole": (("sims.leave_out",), None),
+    "ions are counted": (("profile",), None),
+    "scatter of counting": (("profile",), None),
+    "matrix is one ion": (("ions.matrix",), None),
+    "no foreign ion in the glass": (("ions.foreign", "profile"), None),
     "counts not saturated": (
         ("sims.pulses",),
         lambda check, case: (
@@ -291,7 +298,7 @@ _CHECKS = {
         ),
     ),
     "mass balance": (
-        ("sims.background", "ions.foreign"),
+        ("ions.foreign",),
         lambda check, case: (
             f"Native and foreign ions do not add up to one: {1 + check.value:.3g} in one eighth"
             " of the profile. A background, or a channel of another species?"

@@ -74,10 +74,11 @@ _NM = {"nm": Unit("1e-9"), "µm": Unit("1e-6"), "mm": Unit("1e-3"), "m": Unit()}
 _MM = {name: _NM[name] for name in ("mm", "µm", "nm", "m")}
 _TIME = {"h": Unit("3600"), "min": Unit("60"), "s": Unit(), "d": Unit("86400")}
 _WIDTH = {
-    "nm, standard deviation": Unit("1e-9"),
-    "nm, full width at half maximum": Unit("0.42466090014400953e-9"),
+    "nm, sigma": Unit("1e-9"),
+    "nm, FWHM": Unit("0.42466090014400953e-9"),
 }
 
+NO_DEAD_TIME = "no dead time"
 QUANTITIES = {
     q.key: q
     for q in (
@@ -115,19 +116,32 @@ QUANTITIES = {
         Quantity("sims.crater_depth", "Crater depth", "sims",
                  {"nm": _NM["nm"], "µm": _NM["µm"], "m": Unit()}, (3e-8, 1e-5),
                  "At the end of the sputtering, by a profilometer.", True),
-        Quantity("sims.pulses", "Pulses per cycle", "sims", {"pulses": Unit()}, (1e3, 1e10),
-                 "Primary pulses per cycle of a time-of-flight instrument, for the dead time."
-                 " Needed for raw counts."),
+        Quantity("sims.sputter_time", "Sputter time", "sims",
+                 {"s": Unit(), "min": Unit("60"), "h": Unit("3600")}, (10, 1e6),
+                 "After which the crater was measured. Empty: the end of the export."),
+        Quantity("sims.pulses", "Pulses per cycle", "sims",
+                 {"pulses": Unit(), NO_DEAD_TIME: Unit()}, (1e3, 1e10),
+                 "Primary pulses per cycle of a time-of-flight instrument: they"
+                 " tell the dead time. If the counts have none left, choose that in the menu."),
+        Quantity("sims.counting_time", "Counting time", "sims",
+                 {"s": Unit(), "ms": Unit("1e-3")}, (1e-3, 1e3),
+                 "Of a cycle, if the export holds rates and does not say."),
         Quantity("sims.resolution", "Depth resolution", "sims", _WIDTH, (3e-10, 2e-8),
                  "Of the instrument in this glass. Empty: read off the slope of the front."),
         Quantity("sims.transient", "Surface transient", "sims",
                  {"nm": _NM["nm"], "µm": _NM["µm"]}, (0, 5e-8),
                  "What is left out below the surface, where sputtering is not yet steady."),
-        Quantity("sims.background", "Background", "sims", {"counts per cycle": Unit()}, (0, 1e4),
-                 "Counts where there is no ion."),
+        Quantity("sims.background", "Background", "sims", {"counts": Unit()}, (0, 1e4),
+                 "Counts per cycle where there is no ion, of both ions."),
     )
 }  # fmt: skip
 GROUPS = {"glass": "The glass", "run": "The run", "sims": "The profile"}
+TEXTS = {  # entries without a unit: label and hint
+    "title": ("Name of the run", "As it stands in the report."),
+    "ions.native_element": ("Native element", "Only if the channel does not say it."),
+    "ions.foreign_element": ("Foreign element", "Only if the channel does not say it."),
+    "sims.leave_out": ("Cycles left out", "Numbers from one on, such as 1, 218-220."),
+}
 IONS = {"ions.native": "Native ion", "ions.foreign": "Foreign ion", "ions.matrix": "Matrix"}
 
 
@@ -192,6 +206,14 @@ def from_si(value: float, quantity: Quantity) -> tuple[str, str]:
     raise ValueError(f"{quantity.key} = {value!r} has no exact form in {', '.join(quantity.units)}")
 
 
+def in_unit(value: float, quantity: Quantity, name: str) -> str:
+    """A value (SI) to five digits as the number that stands before a unit of the menu."""
+    unit = quantity.units[name]
+    if unit.over_area:
+        return ""
+    return f"{(value - float(unit.offset)) / float(unit.factor):.5g}"
+
+
 def shown(value: float, quantity: Quantity, unit: str) -> str:
     """A value (SI) to four digits, in a unit of the menu or in a handier one that is near it."""
     found = {}
@@ -220,9 +242,17 @@ def read_entries(text: Mapping[str, str], unit: Mapping[str, str]) -> tuple[Tabl
     """
     table: Table = {}
     notes: list[Note] = []
-    for key in ("title", "profile", "current", *IONS):
+    for key in ("profile", "current", *IONS, *TEXTS):
         if text.get(key, "").strip():
             table[key] = text[key].strip()
+    if "sims.leave_out" in table:
+        try:
+            table["sims.leave_out"] = _cycles(table["sims.leave_out"])
+        except ValueError as error:
+            notes.append(Note("sims.leave_out", "wrong", str(error)))
+    if unit.get("sims.pulses") == NO_DEAD_TIME:
+        text = {**text, "sims.pulses": ""}
+        table["sims.dead_time"] = "none"
     if "profile" not in table:
         notes.append(Note("profile", "missing", "The SIMS export of this run: drop it above."))
     for key in IONS:
@@ -258,11 +288,11 @@ def _value(
     others = [
         f"{digits} {other.split(',')[0]}"
         for other, u in units.items()
-        if other != name and not (u.over_area and area is None)
+        if other not in (name, NO_DEAD_TIME) and not (u.over_area and area is None)
         and quantity.usual[0] <= to_si(number, u, area) <= quantity.usual[1]
     ]  # fmt: skip
     question = f" Did you mean {' or '.join(others)}? Then change the unit." if others else ""
-    here = digits if name in ("pulses", "relative") else f"{digits} {name.split(',')[0]}"
+    here = digits if name in ("pulses", "relative", "counts") else f"{digits} {name.split(',')[0]}"
     if isinstance(kind, tuple) and not low <= value <= high:
         allowed = f"{shown(low, quantity, name)} to {shown(high, quantity, name)}"
         return [Note(key, "wrong", f"{here} is outside {allowed}.{question}")], None
@@ -271,6 +301,17 @@ def _value(
         far = "more" if value > quantity.usual[1] else "less"
         notes.append(Note(key, "look", f"{here} is {far} than is usual.{question}"))
     return notes, value
+
+
+def _cycles(text: str) -> list[int]:
+    """The numbers of ``1, 218-220``."""
+    found = []
+    for part in filter(None, re.split(r"[,;\s]+", re.sub(r"\s*[-–]\s*", "-", text))):
+        match = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", part)
+        if not match or int(match[2] or match[1]) < int(match[1]):
+            raise ValueError(f"“{part}” is no number of a cycle: write 1, 218-220.")
+        found += range(int(match[1]), int(match[2] or match[1]) + 1)
+    return found
 
 
 def _together(table: Table) -> list[Note]:
@@ -299,7 +340,7 @@ def _together(table: Table) -> list[Note]:
 def case_text(table: Table) -> str:
     """A table as the text of a case file: TOML, SI units."""
     groups: dict[str, list[str]] = {"": []}
-    for key, value in table.items():
+    for key, value in sorted(table.items(), key=lambda item: list(KEYS).index(item[0])):
         name, _, last = key.rpartition(".")
         groups.setdefault(name, []).append(f"{last} = {_toml(value)}")
     parts = ["\n".join(groups.pop(""))]
@@ -310,6 +351,8 @@ def case_text(table: Table) -> str:
 def _toml(value: object) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{json.dumps(k)} = {_toml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
     if isinstance(value, str):
         return json.dumps(value.replace("\x7f", ""), ensure_ascii=False)
     return json.dumps(value)
@@ -335,8 +378,12 @@ def entries_of(path: Path) -> tuple[dict[str, str], dict[str, str], Table]:
             number = isinstance(cell, int | float) and not isinstance(cell, bool)
             if key in QUANTITIES and number:
                 text[key], unit[key] = from_si(float(cell), QUANTITIES[key])
-            elif (key in IONS or "." not in key) and isinstance(cell, str):
+            elif key in ("profile", "current", *IONS, *TEXTS) and isinstance(cell, str):
                 text[key] = cell
+            elif key == "sims.leave_out" and isinstance(cell, list):
+                text[key] = ", ".join(map(str, cell))
+            elif key == "sims.dead_time" and cell == "none":
+                unit["sims.pulses"] = NO_DEAD_TIME
             else:
                 rest[key] = cell
     return text, unit, rest

@@ -355,7 +355,7 @@ def steps_figure(case: Case, profile: Profile) -> Figure:
     """The steps from counts to fractions, each before (grey) and after (colour)."""
     ions = case.native, case.foreign, case.matrix
     time, raw, _ = profile.recording.cycles(*ions)
-    corrected = case.pulses is not None
+    corrected = case.pulses is not None and np.isfinite(case.pulses)
     arrived = {ion: dead_time_correct(c, case.pulses) if corrected else c for ion, c in raw.items()}
     level = profile.background.get(case.matrix, 0.0)
     reference, _ = steady_reference(arrived[case.matrix] - level, profile.used)

@@ -12,7 +12,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -20,18 +19,14 @@ from typing import Any
 import ipywidgets as w
 from IPython.display import display
 
-from .advice import Evaluation, evaluate, guess_channels
-from .cases import element
 from .checks import require
-from .entries import GROUPS, IONS, QUANTITIES, Note, entries_of
-from .exports import Recording, read_sims
+from .entries import IONS, QUANTITIES, entries_of
 from .families import FAMILIES
 from .figures import channels_figure, check_figure, landscape_figure, steps_figure
 from .fit import fit_landscape
 from .report import save_report
 from .report_page import numbers, picture
-from .tables import SimsError, read_current
-from .teaching.presets import systems
+from .run_form import Dropped, RunForm, look_into
 
 _STYLE = """
 .cait-bench {font-family: var(--jp-ui-font-family, sans-serif); max-width: 66rem;}
@@ -42,6 +37,7 @@ _STYLE = """
 .cait-bench img {max-width: 100%; height: auto; background: white;}
 .cait-unit label {position: absolute; width: 1px !important; height: 1px; overflow: hidden;
   clip-path: inset(50%);}
+.cait-bench a {color: var(--jp-content-link-color, #00609c); text-decoration: underline;}
 .cait-drop {border: 2px dashed #6b7280; border-radius: .5rem; padding: .8rem; text-align: center;}
 .cait-drop.over {background: rgba(0, 110, 180, .15);}
 .cait-note {font-size: .8rem; line-height: 1.35; padding: 0 0 .3rem .6rem; max-width: 24rem;}
@@ -68,14 +64,14 @@ this.closest('.cait-bench').querySelector('.widget-upload').click();
 HTMLInputElement.prototype.click = click;
 """
 
-# The slider has a label that no screen reader connects with its handle.
+# The slider has a label that no screen reader connects with its handle; and a key pressed in the
+# form is meant for the form, not for JupyterLab's shortcuts.
 _NAMES = """<img alt="" hidden src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="
 onload="const bench = this.closest('.cait-bench');
+bench.setAttribute('data-lm-suppress-shortcuts', 'true');
 const name = () => bench.querySelectorAll('[role=slider]:not([aria-label])').forEach(
   handle => handle.setAttribute('aria-label', 'Left out below the surface, in nm'));
 name(); new MutationObserver(name).observe(bench, {childList: true, subtree: true});">"""
-
-_WORDS = {"wrong": "✗ ", "look": "? ", "missing": "Needed: ", "assumed": "Assumed: ", "read": ""}
 
 
 def workbench(*files: str | Path, report_folder: str | Path | None = None) -> Workbench:
@@ -102,211 +98,6 @@ def workbench(*files: str | Path, report_folder: str | Path | None = None) -> Wo
     return bench
 
 
-# --- what was dropped -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class _File:
-    """A dropped file: kept under its own name, told by its content."""
-
-    path: Path
-    kind: str  # "case", "profile", "current", or "" for what cannot be read
-    words: str
-    recording: Recording | None = None
-
-
-def _look_into(path: Path) -> _File:
-    if path.suffix.lower() == ".toml":
-        return _File(path, "case", "a case file")
-    try:
-        record = read_current(path)
-        end = record.time[-1] / 3600
-        return _File(path, "current", f"a recorded current of {end:.4g} h")
-    except ValueError as error:
-        no_current = str(error)
-    try:
-        recording = read_sims(path)
-    except SimsError as error:
-        table = "current" in path.name.lower()
-        words = (no_current if table else str(error)).replace(f"{path.parent}/", "")
-        return _File(path, "", words)
-    cycles = max(time.size for time in recording.time.values())
-    words = (
-        f"{recording.format}, {cycles} cycles, {recording.total_time:.4g} s, channels"
-        f" {', '.join(recording.channels)}"
-    )
-    return _File(path, "profile", words, recording)
-
-
-# --- one run --------------------------------------------------------------------------------
-
-
-class _Row:
-    """One entry: what is typed or chosen, its unit, and the words beneath."""
-
-    def __init__(self, label: str, hint: str, units: Mapping[str, Any] | None, changed: Callable):
-        style = {"description_width": "8.5rem"}
-        if units is None:
-            self.value = w.Dropdown(description=label, options=[("choose", "")], style=style)
-            self.unit = None
-        else:
-            self.value = w.Text(description=label, style=style, continuous_update=False)
-            self.unit = None
-            if units:
-                self.unit = w.Dropdown(options=list(units), description=f"Unit of: {label}")
-                self.unit.layout.width = "7.2rem"
-                self.unit.add_class("cait-unit")
-                self.unit.observe(changed, "value")
-        self.value.layout.width = "17rem"
-        self.value.tooltip = hint
-        self.value.observe(changed, "value")
-        self.words = w.HTML()
-        widgets = [self.value] if self.unit is None else [self.value, self.unit]
-        self.box = w.VBox([w.HBox(widgets), self.words])
-        self.box.layout.margin = "0 0 .2rem 0"
-
-    def say(self, notes: list[Note], placeholder: str) -> None:
-        self.words.value = "".join(
-            f'<div class="cait-note cait-{note.kind}">{_WORDS[note.kind]}{escape(note.words)}</div>'
-            for note in notes
-        )
-        if isinstance(self.value, w.Text):
-            self.value.placeholder = placeholder
-
-    def offer(self, options: list[tuple[str, str]], value: str) -> None:
-        """Set the options of a menu, and the one chosen."""
-        options = [("choose", ""), *options]
-        if list(self.value.options) != options:
-            self.value.options = options
-        self.value.value = value if value in [v for _, v in options] else ""
-
-
-class RunForm:
-    """The entries of one run, what they come to, and their widgets.
-
-    Attributes
-    ----------
-    entry : dict of str to _Row
-        By key of the case file; ``entry[key].value.value`` is the text, ``.unit.value`` the unit.
-    result : Evaluation
-    """
-
-    def __init__(self, folder: Path, changed: Callable[[RunForm], None]):
-        self.folder, self.quiet, self.kept = folder, False, {}
-        self.result = Evaluation(())
-        folder.mkdir(parents=True)
-
-        def heard(change: object) -> None:
-            if not self.quiet:
-                changed(self)
-
-        self.entry = {
-            "title": _Row("Name of the run", "As it stands in the report.", {}, heard),
-            "profile": _Row("SIMS export", "One of the dropped files.", None, heard),
-            "current": _Row("Recorded current", "One of the dropped files.", None, heard),
-        }
-        self.entry |= {key: _Row(label, "Channel of the export.", None, heard)
-                       for key, label in IONS.items()}  # fmt: skip
-        self.entry |= {q.key: _Row(q.label, q.hint, q.units, heard) for q in QUANTITIES.values()}
-        self.fill({"glass.permittivity": "8"}, {})
-        known = [
-            (f"{s['origin']['ion_density'].removeprefix('chosen: ')}", f"{s['ion_density']:g}")
-            for s in systems().values()
-        ]
-        self.preset = w.Dropdown(
-            description="Composition", options=[("own value below", ""), *known],
-            style={"description_width": "8.5rem"}, layout={"width": "24.4rem"},
-        )  # fmt: skip
-
-        def preset(change: Mapping[str, Any]) -> None:
-            if change["new"]:
-                self.fill({"glass.ion_density": change["new"]}, {"glass.ion_density": "m⁻³"})
-                changed(self)
-
-        self.preset.observe(preset, "value")
-        columns = [["title", "profile", "current", *IONS]]
-        columns += [[key for key, q in QUANTITIES.items() if q.group == g] for g in GROUPS]
-        heads = ["Files and channels", *GROUPS.values()]
-        files, glass, run, sims = (
-            [w.HTML(f"<h3>{head}</h3>"), *(self.entry[key].box for key in keys)]
-            for head, keys in zip(heads, columns, strict=True)
-        )
-        glass.insert(1, self.preset)
-        self.box = w.Box([w.VBox(files + run), w.VBox(glass + sims)])
-        self.box.layout.flex_flow, self.box.layout.grid_gap = "row wrap", "0 2.5rem"
-
-    @property
-    def text(self) -> dict[str, str]:
-        """The texts as they stand, by key."""
-        return {key: row.value.value for key, row in self.entry.items()}
-
-    @property
-    def unit(self) -> dict[str, str]:
-        """The units as chosen, by key."""
-        return {key: row.unit.value for key, row in self.entry.items() if row.unit is not None}
-
-    @property
-    def profile(self) -> str:
-        """The chosen export, or nothing."""
-        return self.entry["profile"].value.value
-
-    @property
-    def current(self) -> str:
-        """The chosen record of the current, or nothing."""
-        return self.entry["current"].value.value
-
-    @property
-    def name(self) -> str:
-        """What the run is called in menus."""
-        return element(self.text["ions.foreign"]) or "new run"
-
-    def fill(self, text: Mapping[str, str], unit: Mapping[str, str]) -> None:
-        """Set entries, as if they were typed."""
-        self.quiet = True
-        for key, row in self.entry.items():
-            if key in unit and row.unit is not None:
-                row.unit.value = unit[key]
-            if key in text:
-                row.value.value = text[key]
-        self.quiet = False
-
-    def choose(self, files: Mapping[str, _File], **chosen: str) -> None:
-        """Offer the files, and of the export that is chosen its channels, guessed at first.
-
-        ``profile`` and ``current`` choose among the files, by their labels.
-        """
-        self.quiet = True
-        for kind in ("profile", "current"):
-            names = [(label, label) for label, file in files.items() if file.kind == kind]
-            self.entry[kind].offer(names, chosen.get(kind, self.text[kind]))
-        file = files.get(self.text["profile"])
-        channels = file.recording.channels if file else ()
-        ions = {key: self.text[key] for key in IONS}
-        if file and not any(ions.values()):
-            ions = guess_channels(file.recording)
-        for key in IONS:
-            self.entry[key].offer([(c, c) for c in channels], ions.get(key, ""))
-        self.quiet = False
-
-    def evaluate(self, files: Mapping[str, _File]) -> None:
-        """Write, read and normalise; put the words where they belong."""
-        text = self.text
-        for kind in ("profile", "current"):
-            if text[kind]:
-                source = files[text[kind]].path
-                text[kind] = source.name
-                if kind == "current" and text["profile"] == source.name:
-                    text[kind] = f"current {source.name}"
-                (self.folder / text[kind]).write_bytes(source.read_bytes())
-        self.result = evaluate(self.folder / "case.toml", text, self.unit, self.kept)
-        for key, row in self.entry.items():
-            notes = [note for note in self.result.notes if note.key == key]
-            row.say(notes, self.result.proposed.get(key, ""))
-
-
-# --- all runs -------------------------------------------------------------------------------
-
-
 class Stopped(Exception):
     """Raised in the thread of a fit by its progress, when the stop button was pressed."""
 
@@ -328,7 +119,7 @@ class Workbench:
         self._place = tempfile.TemporaryDirectory(prefix="cait-")
         self.folder = Path(self._place.name)
         self.report_folder = report_folder
-        self.files: dict[str, _File] = {}
+        self.files: dict[str, Dropped] = {}
         self.runs: list[RunForm] = []
         self.fit = self.budget = self._thread = None
         self._number, self._quiet, self._drawn = 0, False, ()
@@ -422,7 +213,7 @@ class Workbench:
             while label in self.files:
                 number += 1
                 label = f"{path.name} ({number})"
-            new[label] = self.files[label] = _look_into(path)
+            new[label] = self.files[label] = look_into(path)
         for file in new.values():
             if file.kind == "case":
                 self._take_case(file, new)
@@ -438,7 +229,7 @@ class Workbench:
         for run in self.runs:
             self._refresh(run)
 
-    def _untaken(self, new: Mapping[str, _File], kind: str) -> list[str]:
+    def _untaken(self, new: Mapping[str, Dropped], kind: str) -> list[str]:
         taken = {getattr(run, kind) for run in self.runs}
         return [label for label, file in new.items() if file.kind == kind and label not in taken]
 
@@ -447,7 +238,7 @@ class Workbench:
         free = [run for run in self.runs if not getattr(run, kind)]
         return free[0] if free else self._new_run()
 
-    def _take_case(self, file: _File, new: Mapping[str, _File]) -> None:
+    def _take_case(self, file: Dropped, new: Mapping[str, Dropped]) -> None:
         """Fill the form of a run from a case file; its data files by their names."""
         try:
             text, unit, kept = entries_of(file.path)
@@ -555,8 +346,9 @@ class Workbench:
             " reference, depth against time, and the fractions of both ions against depth.",
         )
         run.quiet = True
-        self.transient.max = max(round(result.case.crater_depth * 1e9 / 4), 1)
-        self.transient.value = result.case.transient * 1e9
+        edges = result.profile.edges * 1e9
+        self.transient.max = max(round(edges[-1] / 4), 1)
+        self.transient.value = round(edges[result.profile.used.argmax()], 1)
         self.transient.disabled = run.quiet = False
         lines = [
             f'<li class="{"" if c.passed else "cait-wrong"}">{"✓" if c.passed else "✗"}'
@@ -637,6 +429,8 @@ class Workbench:
 
         self.start.disabled = self.save.disabled = True
         self.stop.disabled = False
+        words = "Under way. The first run after an installation compiles the solver: half a minute."
+        self.status.value = self._note("read", words)
         self._thread = threading.Thread(target=run, daemon=True)
         self._thread.start()
 
@@ -686,7 +480,8 @@ class Workbench:
                 assumptions=[
                     f"{run.name}: {QUANTITIES[note.key].label}: {note.words}"
                     for run in self.runs for note in run.result.notes
-                    if note.kind in ("assumed", "look")
+                    if note.kind in ("assumed", "look") and note.key in QUANTITIES
+                    and note.words.rstrip(".") not in run.result.profile.assumptions
                 ],
             )  # fmt: skip
         except OSError as error:

@@ -18,10 +18,12 @@ import cait_helpers as cait
 from cait_helpers.advice import evaluate, front_slope, guess_channels
 from cait_helpers.cases import KEYS
 from cait_helpers.entries import (
+    NO_DEAD_TIME,
     QUANTITIES,
     case_text,
     entries_of,
     from_si,
+    in_unit,
     parse,
     read_entries,
     to_si,
@@ -219,12 +221,33 @@ def test_an_export_that_was_cropped_is_answered(folder):
 def test_what_is_left_empty_is_proposed_and_said(folder, key):
     result = evaluate(folder / "case.toml", CHOSEN | TYPED, {})
     assert key in result.proposed
-    assert [note.kind for note in result.notes if note.key == key] == ["assumed"]
-    text = CHOSEN | TYPED | {key: result.proposed[key]}
-    typed = evaluate(folder / "case.toml", text, {})
+    assert {note.kind for note in result.notes if note.key == key} == {"assumed"}
+    unit = next(iter(QUANTITIES[key].units))
+    text = {key: in_unit(result.proposed[key], QUANTITIES[key], unit)}
+    typed = evaluate(folder / "case.toml", CHOSEN | TYPED | text, {})
     assert key not in typed.proposed
-    for name in ("resolution", "transient", "background"):
-        assert getattr(typed.case, name) == getattr(result.case, name)
+    assert typed.profile.used.sum() == result.profile.used.sum()
+    assert typed.case.resolution == result.case.resolution
+
+
+def test_cycles_are_left_out_by_number(folder):
+    text = CHOSEN | TYPED | {"sims.leave_out": "3, 218-220"}
+    assert evaluate(folder / "case.toml", text, {}).case.leave_out == (3, 218, 219, 220)
+    assert "number of a cycle" in words(folder, sims__leave_out="all")["sims.leave_out"][0]
+
+
+def test_no_dead_time_is_a_statement_of_its_own(folder):
+    """For counts of which the export does not say that they are corrected."""
+    path = folder / RUBIDIUM[0]
+    path.write_text(path.read_text().replace("Intensity (Raw)", "Intensity"))
+    assert "no dead time" in words(folder, sims__pulses="")["sims.pulses"][0]
+    assert words(folder, {"sims.pulses": NO_DEAD_TIME}, sims__pulses="") == {}
+
+
+def test_a_sputter_time_of_the_crater_mends_a_cropped_export(folder):
+    lines = (folder / RUBIDIUM[0]).read_text().splitlines(keepends=True)
+    (folder / RUBIDIUM[0]).write_text("".join(lines[: 3 + 190]))
+    assert words(folder, sims__sputter_time="440") == {}
 
 
 # --- the form -------------------------------------------------------------------------------
@@ -258,6 +281,7 @@ def test_every_entry_is_the_one_that_is_fitted(tmp_path):
         "run.voltage": ("9.9", lambda case: case.drive.value, 9.9),
         "run.duration": ("99", lambda case: case.until.value, 99 * 3600.0),
         "sims.crater_depth": ("221", lambda case: case.crater_depth, 221e-9),
+        "sims.sputter_time": ("450", lambda case: case.sputter_time, 450.0),
         "sims.pulses": ("70000", lambda case: case.pulses, 70000.0),
         "sims.resolution": ("3", lambda case: case.resolution.sigma, 3e-9),
         "sims.transient": ("14", lambda case: case.transient, 14e-9),
