@@ -24,7 +24,7 @@ from typing import Literal
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike
-from scipy.constants import e
+from scipy.constants import e, k
 from scipy.special import expit
 
 from .checks import (
@@ -433,6 +433,7 @@ def potentiostatic_depth(
     thickness: float,
     ion_density: float,
     temperature: float,
+    hop_length: float = 0.0,
 ) -> tuple[Array, Array]:
     """Depth of the front and current density under a constant voltage.
 
@@ -440,6 +441,10 @@ def potentiostatic_depth(
     resistivity is R times the bulk's: j = sigma_bulk U / (L - d + R d), and so
     L d + (R - 1) d^2/2 = s sigma_bulk U time/(e N): d grows like time, then like its square root.
     Exact in the drift limit; it leaves out diffusion potentials, of the order of kT/e.
+
+    With one hop length a for both ions the drift is sinh(a e E/2kT)/(a/2) instead of e E/kT. Both
+    drift faster by the same factor, so the front is the same; but the zones share the voltage in
+    another way, and the current is larger in fields that are strong over a hop.
 
     Parameters
     ----------
@@ -454,6 +459,8 @@ def potentiostatic_depth(
         Bulk density N of the native ion (m^-3).
     temperature : float
         Temperature (K).
+    hop_length : float
+        Hop length a of both ions (m), 0 to 1e-8; 0 is a drift in proportion to the field.
 
     Returns
     -------
@@ -464,7 +471,11 @@ def potentiostatic_depth(
     voltage = require("voltage", voltage, 1e-6, 1e6, "V")
     thickness = require("thickness", thickness, *THICKNESS)
     ion_density = require("ion_density", ion_density, *ION_DENSITY)
-    require("temperature", temperature, *TEMPERATURE)
+    temperature = require("temperature", temperature, *TEMPERATURE)
+    if require("hop_length", hop_length, 0.0, 1e-8, "m") > 0:
+        fields = e * voltage / (k * temperature)
+        depth, flux = _hopping_depth(front, time, fields, thickness, hop_length)
+        return depth, flux * e * ion_density
     conductivity = charge_conductivity(float(front.D_native(1.0)), ion_density, temperature)
     area = front.speed * conductivity * voltage * time / (e * ion_density)
     inside = thickness**2 + 2 * (front.resistance - 1) * area
@@ -473,6 +484,43 @@ def potentiostatic_depth(
         raise ValueError(f"time = {time.max():g} s: the front has passed through the glass")
     current = conductivity * voltage / (thickness + (front.resistance - 1) * depth)
     return depth, current
+
+
+def _hopping_depth(
+    front: Front, time: Array, drop: float, thickness: float, hop_length: float
+) -> tuple[Array, Array]:
+    """Depth (m) and flux (m/s) under ``drop`` = e U/kT, with a drift beyond the linear law.
+
+    A zone of mobility S carries the flux J = S sinh(a f/2)/(a/2) in the field f = e E/kT. At each
+    of some depths J is the one whose fields add up to the drop; the time is the integral of
+    dd/(s J).
+    """
+    node, weight = np.polynomial.legendre.leggauss(64)
+    fraction = np.asarray(front.fan(0.5 * (node + 1) * front.speed))
+    bulk = float(front.D_native(1.0))
+    D = np.asarray(front.D_native(fraction))
+    mobility = D * fraction + np.asarray(front.D_foreign(1 - fraction)) * (1 - fraction)
+    depths = 0.9 * thickness * np.linspace(0.0, 1.0, 2001) ** 2
+    flux = np.full(depths.size, bulk * drop / thickness)
+    half = 0.5 * hop_length
+    for _ in range(100):  # Newton's method in ln J, in which the fields are nearly straight
+        fields, slope = np.zeros(depths.size), np.zeros(depths.size)
+        zones = [(bulk, thickness - depths)]
+        zones += [(S, 0.5 * w * depths) for S, w in zip(mobility, weight, strict=True)]
+        for S, width in zones:
+            u = half * flux / S
+            fields += width * np.arcsinh(u) / half
+            slope += width * u / np.hypot(1.0, u) / half
+        step = (drop - fields) / slope
+        flux = flux * np.exp(np.clip(step, -2.0, 2.0))
+        if np.abs(step).max() < 1e-12:
+            break
+    pace = 1 / (front.speed * flux)
+    passed = np.concatenate([[0.0], np.cumsum(0.5 * (pace[1:] + pace[:-1]) * np.diff(depths))])
+    if time.max() > passed[-1]:
+        raise ValueError(f"time = {time.max():g} s: the front has passed nine tenths of the glass")
+    depth = np.interp(time, passed, depths)
+    return depth, np.interp(depth, depths, flux)
 
 
 def foreign_diffusivity_from_zones(

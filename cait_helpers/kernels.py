@@ -46,9 +46,7 @@ DAMPED = 0.7  # of a cell at most may vanish in one step
 
 DONE, TOO_MANY_STEPS, STEP_TOO_SMALL = 0, 1, 2
 
-Setting = namedtuple(
-    "Setting", "lam2 table edges half_hops bottom beam potentiostatic clock_floor"
-)
+Setting = namedtuple("Setting", "lam2 table edges half_hops bottom beam potentiostatic clock_floor")
 Setting.__doc__ = """What stays the same during a run.
 
 ``table`` and ``edges`` hold the diffusion coefficients (see ``coefficient``), ``half_hops`` half of

@@ -52,6 +52,23 @@ def laws():
 ratios = st.floats(-6.0, 2.0).map(lambda exponent: 10.0**exponent)
 
 
+# --- drift beyond the linear law ---
+
+
+def test_the_current_of_long_hops_has_its_limits():
+    """Short hops are the linear law; the first current is that of the bulk, sinh and all."""
+    found, glass = front(PAPER, RB), (10.0, 0.5e-3, 1.38e28, 323.15)
+    found = replace(found, D_native=lambda y: 1e-18 * PAPER(y), D_foreign=lambda y: 1e-18 * RB)
+    time = np.array([0.0, 1e4, 1e5, 3e5])
+    linear, short = (potentiostatic_depth(found, time, *glass, hop) for hop in (0.0, 1e-13))
+    np.testing.assert_allclose(short, linear, rtol=2e-3)
+    hop, voltage = 5e-9, 2e4
+    _, first = potentiostatic_depth(found, 0.0, voltage, *glass[1:], hop)
+    field = e * voltage / (k * 323.15) / 0.5e-3
+    expected = 1.38e28 * e * 1e-18 * np.sinh(hop * field / 2) / (hop / 2)
+    assert float(first) == pytest.approx(expected, rel=1e-9)
+
+
 # --- coefficients ---
 
 

@@ -515,6 +515,54 @@ def test_the_current_falls_as_the_series_circuit_says(ion):
     assert run.current_density[-1] < 0.8 * run.current_density[0]
 
 
+# --- drift beyond the linear law ---
+
+
+@lru_cache
+def hopping(U: float, hop: float, **how) -> Run:
+    """Rubidium under a voltage, both ions with one hop length (m)."""
+    laws = {"Li": D_LI, "Rb": FOREIGN["Rb"]}
+    hops = {"Li": hop, "Rb": hop}
+    return simulate(PLATE, laws, "Li", "Rb", Voltage(U), Charge(CHARGE), hop_length=hops, **how)
+
+
+def test_short_hops_are_the_linear_law():
+    """sinh(a f/2)/(a/2) -> f: a tenth of a picometre changes no digit that counts."""
+    short, none = (hopping(10.0, hop, mesh=60) for hop in (1e-13, 0.0))
+    assert short.time[-1] == pytest.approx(none.time[-1], rel=1e-6)
+    np.testing.assert_allclose(short.fraction["Li"], none.fraction["Li"], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("hop", [0.42e-9, 2e-9])
+@pytest.mark.parametrize("U", [10.0, 40.0])
+def test_one_hop_length_leaves_the_front_and_lifts_the_current(U, hop):
+    """Both ions drift faster by one factor: the plateau stays, and the series circuit runs faster.
+
+    The fields of the two zones are those at which sinh(a f/2)/(a/2) carries one current.
+    """
+    run, theory = hopping(U, hop), front(D_LI, FOREIGN["Rb"])
+    linear = hopping(U, 0.0)
+    assert run.resolved
+    check_balances(run)
+    # the fan in the drift limit; the front's tail, 0.1 nm over the distance, is another
+    assert run.plateau == pytest.approx(linear.plateau, rel=0.01)
+    assert run.front_depth == pytest.approx(linear.front_depth, rel=1e-3)
+    depth, current = potentiostatic_depth(theory, run.time[1:], U, 0.5e-3, N, T, hop)
+    late = run.charge[1:] > 0.1 * CHARGE
+    np.testing.assert_allclose(run.current_density[1:][late], current[late], rtol=5e-3)
+    assert run.front_depth == pytest.approx(depth[-1], rel=2e-3)
+    assert run.time[-1] < 0.97 * linear.time[-1]
+    assert run.stats.largest_field < 0.8 * linear.stats.largest_field
+
+
+def test_a_field_that_no_glass_bears_is_flagged():
+    """The largest field is kept; above 3e9 V/m the run says so, with its value."""
+    run = hopping(10.0, 0.0)
+    assert run.flags == () and 1e8 < run.stats.largest_field < 1e9
+    strong = replace(run, stats=replace(run.stats, largest_field=4e9))
+    assert len(strong.flags) == 1 and "4e+09 V/m" in strong.flags[0]
+
+
 def test_more_voltage_comes_closer_to_the_series_circuit():
     """The neglected diffusion potential does not grow with U, so the relative error falls."""
     theory, errors = front(D_LI, FOREIGN["K"]), []
