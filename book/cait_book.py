@@ -168,6 +168,18 @@ def fill_in(app, docname, source):
     )
 
 
+def read_two_at_a_time(app):
+    """Execute two chapters at once. Pages are written by one process, which collects the cards."""
+    for extension in app.extensions.values():
+        if extension.parallel_read_safe is None:  # three small ones do not say; none keeps a state
+            extension.parallel_read_safe = True
+    app.parallel = 2
+
+
+def write_one_by_one(app, env):
+    app.parallel = 1
+
+
 def start_page_script(app, config):
     """Compile the solver of the pages while the chapters run; the script is there in the end."""
     page_script.TARGET.parent.mkdir(parents=True, exist_ok=True)
@@ -230,6 +242,8 @@ def setup(app):
     app.connect("config-inited", start_page_script)
     app.connect("env-updated", await_page_script)
     app.connect("config-inited", offer_repository)
+    app.connect("builder-inited", read_two_at_a_time)
+    app.connect("env-updated", write_one_by_one)
     app.connect("source-read", fill_in)
     app.connect("doctree-read", measure_times)
     app.connect("doctree-read", offer_answer_boxes)
