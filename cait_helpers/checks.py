@@ -5,6 +5,8 @@ The range of a quantity that several doors ask for stands here, as low, high and
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -47,3 +49,11 @@ def require_all(
     if bad.any():
         require(name, array[bad].flat[0], low, high, unit)
     return array
+
+
+def require_whole(name: str, value: int, low: int, high: float = math.inf) -> int:
+    """Return ``value`` as an int if it is a whole number in the range."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or not low <= value <= high:
+        raise ValueError(f"{name} = {value!r} is not a whole number in [{low}, {high}]")
+    return int(value)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from .checks import OCCUPANCY, TEMPERATURE, require
+from .checks import OCCUPANCY, TEMPERATURE, require, require_whole
 from .landscape import BOLTZMANN
 
 # Cell vectors (rows), sites in the cell, cells along each vector; neighbours at distance 1.
@@ -116,19 +116,37 @@ def plant(tree, leaf, value):
 
 @jit
 def hop_walk(
-    neighbours, steps, kind, rate, occupant, tree, state, last, windows, shorts, short, sums
+    neighbours,
+    steps,
+    kind,
+    rate,
+    guest,
+    occupant,
+    tree,
+    state,
+    last,
+    windows,
+    shorts,
+    short,
+    sums,
+    held,
 ):
     """Let ions hop on sites of unequal energy and add up squared displacements.
 
-    An ion leaves ``site`` for each vacant neighbour at ``rate[site]``. An attempt picks an ion
-    with a probability proportional to its rate from ``tree`` (`plant`; a leaf a site, its rate
-    where occupied, else zero) and any neighbour, and is lost when that is occupied; it takes the
-    mean time between attempts, so that no clock is drawn. Over ``windows`` of two halves of
-    ``shorts`` times ``short`` jumps each, ``sums`` gains
-    [0] the ions' squared displacements as in `exchange_walk`: half a window times the slope;
-    [1] for each ``short`` jumps the squared collective displacement R and twice its product with
-    the ``last`` one: ``short`` jumps times the slope; [2] the time; [3] the attempts.
+    Ion p is of the species ``guest[p]``, one of k, and leaves ``site`` for each vacant neighbour
+    at ``rate[guest[p], site]``. An attempt picks an ion with a probability proportional to its
+    rate from ``tree`` (`plant`; a leaf a site, the rate of its ion, or zero) and any neighbour,
+    and is lost when that is occupied; it takes the mean time between attempts, so that no clock
+    is drawn. Over ``windows`` of two halves of ``shorts`` times ``short`` jumps each, ``sums``
+    gains, in this order,
+    k: each species' squared displacements as in `exchange_walk`: half a window times the slope;
+    k k: for each ``short`` jumps the product R_a R_b of the collective displacements, and twice
+    that of R_a and the ``last`` R_b: ``short`` jumps times the slope; the time; the attempts.
+    ``held[species, site]`` gains the time for which a site is held by a species.
     """
+    species = len(rate)
+    clock = species + species * species
+    since = np.full(occupant.size, sums[clock])
     leaves = tree.size // 2
     ions = 0
     for p in occupant:
@@ -137,14 +155,14 @@ def hop_walk(
     late = np.zeros((ions, 3))
     seen = np.full(ions, -1)
     ways = neighbours.shape[1]
-    total = np.zeros(3)
+    total = np.zeros((species, 3))
     for part in range(2 * windows):
         for _ in range(shorts):
             total[:] = 0.0
             jumps = 0
             while jumps < short:
-                sums[2] += 1.0 / (ways * tree[1])
-                sums[3] += 1.0
+                sums[clock] += 1.0 / (ways * tree[1])
+                sums[clock + 1] += 1.0
                 high, low = splitmix(state)
                 left = (high + low * 2.0**-32) * 2.0**-32 * tree[1]
                 node = 1
@@ -161,25 +179,33 @@ def hop_walk(
                     continue
                 jumps += 1
                 p = occupant[here]
+                a = guest[p]
                 if seen[p] != part:
                     late[p] = 0.0
                     if seen[p] // 2 != part // 2:
                         long[p] = 0.0
                     seen[p] = part
-                sums[0] += 0.5
                 for axis in range(3):
                     u = steps[kind[here], m, axis]
-                    sums[0] += u * (2.0 * long[p, axis] - late[p, axis])
+                    sums[a] += u * (0.5 * u + 2.0 * long[p, axis] - late[p, axis])
                     long[p, axis] += u
                     late[p, axis] += u
-                    total[axis] += u
+                    total[a, axis] += u
+                held[a, here] += sums[clock] - since[here]
+                since[there] = sums[clock]
                 occupant[there] = p
                 occupant[here] = -1
                 plant(tree, here, 0.0)
-                plant(tree, there, rate[there])
+                plant(tree, there, rate[a, there])
             for axis in range(3):
-                sums[1] += total[axis] * (total[axis] + 2.0 * last[axis])
-                last[axis] = total[axis]
+                for a in range(species):
+                    for b in range(species):
+                        product = total[a, axis] * (total[b, axis] + 2.0 * last[b, axis])
+                        sums[species + a * species + b] += product
+            last[:] = total
+    for site in range(occupant.size):
+        if occupant[site] >= 0:
+            held[guest[occupant[site]], site] += sums[clock] - since[site]
 
 
 # --- what a walk measures ---
@@ -206,16 +232,18 @@ class LatticeWalk:
 
 
 def periodic_lattice(
-    lattice: str, size: int
+    lattice: str, size: int, reach: float = 1.0
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
     """Neighbour table of a periodic box of ``size`` cells along each cell vector.
+
+    Neighbours are all sites up to ``reach``, the distance of the nearest being one.
 
     Returns
     -------
     neighbours : ndarray, shape (sites, z)
         Site numbers.
     steps : ndarray, shape (sites in the cell, z, 3)
-        Unit vectors to them, padded with zeros in one and two dimensions.
+        Vectors to them, padded with zeros in one and two dimensions.
     kind : ndarray, shape (sites,)
         Place of each site in its cell, the first index of ``steps``.
     """
@@ -224,10 +252,12 @@ def periodic_lattice(
     cells = np.indices((size,) * d).reshape(d, -1)
     table: list[list[NDArray]] = [[] for _ in range(places)]
     steps: list[list[NDArray]] = [[] for _ in range(places)]
-    hops = itertools.product(range(places), range(places), itertools.product((-1, 0, 1), repeat=d))
+    far = 1 if reach == 1 else math.ceil(2 * reach)
+    shifts = itertools.product(range(-far, far + 1), repeat=d)
+    hops = itertools.product(range(places), range(places), shifts)
     for here, there, shift in hops:
         step = np.array(shift) @ cell + basis[there] - basis[here]
-        if math.isclose(np.linalg.norm(step), 1.0, rel_tol=1e-9):
+        if 0.5 < np.linalg.norm(step) < reach + 1e-9:
             target = (cells + np.array(shift)[:, None]) % size
             table[here].append(np.ravel_multi_index(tuple(target), (size,) * d) * places + there)
             steps[here].append(np.pad(step, (0, 3 - d)))
@@ -264,13 +294,6 @@ def infinite_lattice(ratio: float, dimension: int, sites: int, vacancies: int) -
     for _ in range(50):  # a contraction: its slope is 2 share / (d particles) at most
         true = ratio - (1 - true * share) ** 2 / (dimension * (sites - vacancies))
     return true
-
-
-def _whole(name: str, value: int, low: int, high: float = math.inf) -> int:
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or not low <= value <= high:
-        raise ValueError(f"{name} = {value!r} is not a whole number in [{low}, {high}]")
-    return int(value)
 
 
 def walk_lattice(
@@ -323,7 +346,7 @@ def walk_lattice(
     if lattice not in LATTICES:
         raise ValueError(f"lattice = {lattice!r} is not one of {', '.join(LATTICES)}")
     cell, basis, usual = LATTICES[lattice]
-    size = usual if size is None else _whole("size", size, 4, 1000)
+    size = usual if size is None else require_whole("size", size, 4, 1000)
     sites = size ** len(cell) * len(basis)
     if isinstance(vacancies, float):
         if not 0 < vacancies < 1:
@@ -332,12 +355,12 @@ def walk_lattice(
         if not 2 <= holes < sites:
             raise ValueError(f"vacancies = {vacancies:g} of {sites} sites: take a larger size")
     else:
-        holes = _whole("vacancies", vacancies, 1, sites - 1)
-    seed = _whole("seed", seed, 0)
-    blocks = _whole("blocks", blocks, 8)
+        holes = require_whole("vacancies", vacancies, 1, sites - 1)
+    seed = require_whole("seed", seed, 0)
+    blocks = require_whole("blocks", blocks, 8)
     # an even number of attempts: on lattices of two alternating halves the odd ones differ
     half = math.ceil(6 * relaxation_attempts(lattice, size) * holes / COLLECTIVE) * COLLECTIVE
-    windows = _whole("attempts", attempts, 2 * half * blocks) // (2 * half * blocks)
+    windows = require_whole("attempts", attempts, 2 * half * blocks) // (2 * half * blocks)
 
     neighbours, steps, kind = periodic_lattice(lattice, size)
     rng = np.random.default_rng(seed)
@@ -438,10 +461,10 @@ def walk_landscape(
     fraction = require("fraction", fraction, np.nextafter(0, 1), 1.0)
     occupancy = require("occupancy", occupancy, *OCCUPANCY)
     kT = BOLTZMANN * require("temperature", temperature, *TEMPERATURE)
-    size = _whole("size", size, 4, 1000)
-    jumps = _whole("jumps", jumps, 16)
-    landscapes = _whole("landscapes", landscapes, 8)
-    rng = np.random.default_rng(_whole("seed", seed, 0))
+    size = require_whole("size", size, 4, 1000)
+    jumps = require_whole("jumps", jumps, 16)
+    landscapes = require_whole("landscapes", landscapes, 8)
+    rng = np.random.default_rng(require_whole("seed", seed, 0))
     neighbours, steps, kind = periodic_lattice(lattice, size)
     sites, d = kind.size, len(LATTICES[lattice][0])
     ions = round(fraction * occupancy * sites)
@@ -452,24 +475,19 @@ def walk_landscape(
     level = brentq(lambda mu: expit(mu - energies).sum() - ions, *bounds)
 
     state = rng.integers(2**64, size=1, dtype=np.uint64)
-    leaves = 1 << (sites - 1).bit_length()
     short = -(-jumps * ions // 8)
     sums = np.zeros((landscapes, 4))
     for block in sums:
         shuffled = rng.permutation(energies)
-        filled = _fill(expit(level - shuffled), ions, rng)
+        filled = fill_at_random(expit(level - shuffled), ions, rng)
         occupant = np.full(sites, -1)
         occupant[filled] = np.arange(ions)
-        # Rounded, so that a last digit that differs between processors cannot change a walk.
-        mantissa, exponent = np.frexp(np.exp(shuffled))
-        rate = np.ldexp(np.round(mantissa * 2**24), exponent - 24)
-        tree = np.zeros(2 * leaves)
-        tree[leaves : leaves + sites] = np.where(filled, rate, 0.0)
-        for node in range(leaves - 1, 0, -1):
-            tree[node] = tree[2 * node] + tree[2 * node + 1]
-        walk = neighbours, steps, kind, rate, occupant, tree, state, np.zeros(3)
-        hop_walk(*walk, 1, 8, short, np.zeros(4))
-        hop_walk(*walk, 4, 8, short, block)
+        rate = portable_exp(shuffled)[None]
+        tree = rate_tree(np.where(filled, rate[0], 0.0))
+        guest, last, held = np.zeros(ions, dtype=np.int64), np.zeros((1, 3)), np.zeros((1, sites))
+        walk = neighbours, steps, kind, rate, guest, occupant, tree, state, last
+        hop_walk(*walk, 1, 8, short, np.zeros(4), held)
+        hop_walk(*walk, 4, 8, short, block, held)
 
     time = sums[:, 2]
     # the sums hold half of all windows times the slope, and all of them times the slope
@@ -494,7 +512,26 @@ def walk_landscape(
     )
 
 
-def _fill(chance: NDArray, ions: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+def portable_exp(energies: NDArray) -> NDArray[np.float64]:
+    """Exponential rounded to 24 bits.
+
+    A last digit that differs between processors cannot change a walk then.
+    """
+    mantissa, exponent = np.frexp(np.exp(energies))
+    return np.ldexp(np.round(mantissa * 2**24), exponent - 24)
+
+
+def rate_tree(rates: NDArray) -> NDArray[np.float64]:
+    """Binary tree of `plant` over these leaves, filled up with zeros to a power of two."""
+    leaves = 1 << (rates.size - 1).bit_length()
+    tree = np.zeros(2 * leaves)
+    tree[leaves : leaves + rates.size] = rates
+    for node in range(leaves - 1, 0, -1):
+        tree[node] = tree[2 * node] + tree[2 * node + 1]
+    return tree
+
+
+def fill_at_random(chance: NDArray, ions: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Occupy sites by their chances, then add or remove at random up to the number of ions."""
     filled = rng.random(chance.size) < chance
     while (excess := int(filled.sum()) - ions) != 0:

@@ -97,7 +97,7 @@ import numpy as np
 import scipy  # loads its heavy parts, such as scipy.interpolate, when they are first used
 from numpy.typing import ArrayLike, NDArray
 from scipy.constants import e
-from scipy.special import expit, logit, ndtr
+from scipy.special import expit, logit, ndtr, ndtri
 
 from .checks import DIFFUSIVITY, OCCUPANCY, POSITIVE, TEMPERATURE, require, require_all
 from .landscape import BOLTZMANN, HIGHEST, SMALLEST, GaussianSed, require_sed
@@ -107,6 +107,7 @@ Array = NDArray[np.float64]
 RADIUS = 9.0  # of the normal variables: 1e-18 of the sites lie beyond
 ENOUGH = 100_000  # nodes beyond which a steep place between bands is no reason for more
 SPAN = np.arange(-6.0, 6.005, 0.01)  # where the sites are, as normal variables
+OPEN = (float(np.nextafter(0, 1)), float(np.nextafter(1, 0)))  # numbers between 0 and 1
 WIDEST = 500_000  # nodes of the mean over the sites; more are refused
 PURE = float(-logit(SMALLEST))  # |logit y| of a glass that counts as pure
 NEARLY_PURE = 1e-6  # 1 - y below which ln D is a straight line in y
@@ -402,6 +403,23 @@ class PairLandscape:
             energies = (energies[:, None] + shift).reshape(2, -1)
             weights = np.outer([self.adapted, 1 - self.adapted], weights).ravel()
         return energies, weights
+
+    def energies(self, first: ArrayLike, second: ArrayLike, third: ArrayLike) -> Array:
+        """Energies (eV) of sites from three independent uniform variables, shape (2, sites).
+
+        Parameters
+        ----------
+        first, second, third : array_like, shape (sites,)
+            Numbers in (0, 1): of the native energy, of the foreign one given it, and of the ion to
+            which a site is adapted.
+        """
+        own = ndtri(require_all("first", first, *OPEN))
+        rest = np.sqrt((1 - self.correlation) * (1 + self.correlation))
+        other = self.correlation * own + rest * ndtri(require_all("second", second, *OPEN))
+        adapted = require_all("third", third, *OPEN) < self.adapted
+        native = _energy("sed_native", self.native)(own) + self.mismatch * ~adapted
+        foreign = _energy("sed_foreign", self.foreign)(other) + self.mismatch * adapted
+        return np.stack([native, foreign])
 
     def _axes(self, slope: float) -> list[tuple[Array, Array]]:
         """Half sum and half difference of the normal variables (times sqrt 2) in equal steps.

@@ -201,11 +201,12 @@ def bare_walk(lattice, size, energies, ions, seed=1):
     occupant = np.full(kind.size, -1)
     occupant[:ions] = np.arange(ions)
     leaves = 1 << (kind.size - 1).bit_length()
-    tree, rate = np.zeros(2 * leaves), np.exp(energies)
+    tree, rate = np.zeros(2 * leaves), np.exp(energies)[None]
     for site in range(ions):
-        plant(tree, site, rate[site])
+        plant(tree, site, rate[0, site])
     state = np.array([seed], dtype=np.uint64)
-    return (neighbours, steps, kind, rate, occupant, tree, state, np.zeros(3))
+    guest = np.zeros(ions, dtype=np.int64)
+    return (neighbours, steps, kind, rate, guest, occupant, tree, state, np.zeros((1, 3)))
 
 
 def network(neighbours, steps, kind, conductance, d):
@@ -232,7 +233,7 @@ def test_hops_visit_every_arrangement_as_often_as_boltzmann_says(odd):
     """
     energies = np.array([0.0, 1.0, -1.5, 2.0])
     walk = bare_walk("chain", 4, energies, 2)
-    occupant, tree, rate = walk[4], walk[5], walk[3]
+    occupant, tree, rate = walk[5], walk[6], walk[3][0]
     if not odd:
         occupant[:] = [0, -1, 1, -1]
         plant(tree, 1, 0.0)
@@ -243,10 +244,10 @@ def test_hops_visit_every_arrangement_as_often_as_boltzmann_says(odd):
         [sum(rate[i] * (((i + s) % 4) not in pair) for i in pair for s in (1, 3))
          for pair in arrangements]
     )  # fmt: skip
-    sums, seen = np.zeros(4), np.zeros((50, 6))
+    sums, seen, held = np.zeros(4), np.zeros((50, 6)), np.zeros((1, 4))
     for block in seen:
         for _ in range(1000):
-            hop_walk(*walk, 1, 1, 1, sums)
+            hop_walk(*walk, 1, 1, 1, sums, held)
             block[arrangements.index(tuple(np.flatnonzero(occupant >= 0)))] += 1e-3
     same = np.array([sum(pair) % 2 == odd for pair in arrangements])
     expected = np.where(same, weight * exits, 0.0)
@@ -267,14 +268,15 @@ def test_a_lone_vacancy_among_unequal_sites_is_a_network_of_resistors(lattice, s
     """
     energies = np.random.default_rng(3).normal(size=len(periodic_lattice(lattice, size)[2]))
     walk = bare_walk(lattice, size, energies, energies.size - 1)
-    neighbours, steps, kind, rate = walk[:4]
+    neighbours, steps, kind, (rate,) = walk[:4]
     d = LATTICES[lattice][0].shape[0]
     bonds = rate[:, None] * rate[neighbours] / rate.sum()
     exact = network(neighbours, steps, kind, bonds, d)  # <R^2> a time
     sums = np.zeros((40, 4))
-    hop_walk(*walk, 1, 1, 1000, np.zeros(4))
+    held = np.zeros((1, rate.size))
+    hop_walk(*walk, 1, 1, 1000, np.zeros(4), held)
     for block in sums:
-        hop_walk(*walk, 100, 1, 200, block)
+        hop_walk(*walk, 100, 1, 200, block, held)
     found = sums[:, 1] / sums[:, 2]
     assert abs(found.mean() - exact) < 3 * found.std(ddof=1) / math.sqrt(40)
     assert found.std(ddof=1) / math.sqrt(40) < 0.03 * exact
