@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _MODULE_OF = {
     name: module
     for module, names in {
+        "budget": "error_budget",
         "cases": "CaseError read_case",
         "ensemble": "simulate_many",
         "exports": "read_sims",

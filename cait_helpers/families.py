@@ -28,21 +28,23 @@ class Family:
     parameters : dict of str to (float, float, float, float)
         Start, lowest, highest value, and the half-width of the first design.
     law : callable
-        (values, D_bulk, temperature, occupancy) -> native D(y).
+        (values, D_bulk, temperature, occupancy, filling) -> native D(y).
     energies : tuple of str
         The parameters that the law reads in units of kT.
     """
 
     name: str
     parameters: dict[str, tuple[float, float, float, float]]
-    law: Callable[[Mapping[str, float], float, float, float], Law]
+    law: Callable[[Mapping[str, float], float, float, float, str], Law]
     energies: tuple[str, ...] = ("fwhm",)
 
 
 def _of_sed(make: Callable[[Mapping[str, float]], Any]):
-    def law(values, D_bulk, temperature, occupancy):
+    def law(values, D_bulk, temperature, occupancy, filling):
         immobile = values.get("immobile", 0.0)
-        return activated_diffusivity(make(values), D_bulk, temperature, occupancy, immobile)
+        return activated_diffusivity(
+            make(values), D_bulk, temperature, occupancy, immobile, filling
+        )
 
     return law
 
@@ -57,7 +59,7 @@ def _two(values: Mapping[str, float]) -> Any:
 KNOTS = np.array([0.003, 0.01, 0.03, 0.07, 0.15, 0.4, 1.0])
 
 
-def _monotone(values, D_bulk, temperature, occupancy):
+def _monotone(values, D_bulk, temperature, occupancy, filling):
     rises = [10.0 ** values[f"rise_{i}"] for i in range(KNOTS.size - 1)]
     log_D = -np.append(np.cumsum(rises[::-1])[::-1], 0.0)
     return tabulated_diffusivity(KNOTS, D_bulk * np.exp(log_D))

@@ -140,7 +140,7 @@ def landscape_figure(fit: LandscapeFit) -> Figure:
         again = f", run {number + 1}" if ions.count(ions[number]) > 1 else ""
         ax.set_title(f"{ions[number]}$^+${again}")
         ax.legend(loc="center left")
-    sed = getattr(fit.law(), "sed", None)
+    sed = fit.sed
     if sed is None:  # a table of D: the distribution it implies, where the data have been
         temperature = fit.experiments[0].case.glass.temperature
         sed = sed_from_diffusivity(fit.law(), temperature, fit.occupancy)

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import least_squares
+from scipy.constants import e, k
 from tqdm import tqdm
 
 from .cases import Case
@@ -19,6 +20,7 @@ from .fronts import foreign_diffusivity_from_plateau
 from .landscape import Law, activated_diffusivity, gaussian_sed
 from .landscape import fwhm as full_width
 from .likelihood import (
+    Assumptions,
     Experiment,
     FitError,
     Likelihood,
@@ -27,15 +29,16 @@ from .likelihood import (
     Prior,
     State,
     copied,
+    covariance,
     free_names,
     gather,
-    jacobian,
+    minimise,
     observed_plateau,
     poisson_residuals,
     values_of,
-    with_values,
 )
-from .npp import Charge, Run, SimulationError
+from .misfit import Misfit, judge, widened
+from .npp import Charge, Duration, Run, SimulationError
 from .resolution import blur
 from .sims import Profile
 
@@ -43,7 +46,8 @@ Progress = bool | Callable[[float, str], None]
 
 _SCAN = (0.06, 0.09, 0.13, 0.18, 0.25, 0.34, 0.46)  # eV, widths tried for a start
 # Half-widths of the first design, and of the narrowest: large against the noise of the solver.
-_STEPS = {"log_ratio": (0.08, 0.015), "log_charge": (0.03, 0.01), "log10_D_bulk": (0.05, 0.02)}
+_STEPS = {"log_ratio": (0.08, 0.015), "log_charge": (0.03, 0.01), "log10_D_bulk": (0.05, 0.02),
+          "energy": (0.05, 0.01)}  # fmt: skip
 _REACH = 2.5  # how many half-widths beyond its centre a design is believed
 
 
@@ -91,14 +95,15 @@ def expected_counts(
 # --- start and parameters -------------------------------------------------------------------
 
 
-def _try(gaussian: Likelihood, number: int, at: dict[str, float]) -> float:
-    """Chi-square of one case, simulated roughly, with levels and gain at their best."""
+def _try(gaussian: Likelihood, number: int, at: dict[str, float]) -> tuple[float, float]:
+    """Chi-square of one case, simulated roughly, with levels, gain and D_bulk at their best.
+
+    And the decades by which all must be faster, for the charge to have passed in the stated time.
+    """
     experiment = gaussian.experiments[number]
     case, profile = experiment.case, experiment.profile
-    charge = case.charge
-    if charge is None:
-        raise FitError(f"{case.title}: the charge that has passed is unknown")
-    run = gaussian.run(number, at, Charge(charge), rtol=1e-3)
+    until = Charge(case.charge) if case.charge is not None else Duration(experiment.duration)
+    run = gaussian.run(number, at, until, rtol=1e-3)
     fraction = {
         ion: blur(run.x, run.fraction[case.elements[ion]], profile.edges + profile.lag[ion],
                   case.resolution)
@@ -109,38 +114,64 @@ def _try(gaussian: Likelihood, number: int, at: dict[str, float]) -> float:
         np.sum((poisson_residuals(row.counts, expected[ion]) / row.spread) ** 2)
         for ion, row in experiment.rows.items()
     )
-    if experiment.duration is not None:
-        time, density = trace(run)
-        square += (np.log(time[-1] / experiment.duration) / 0.02) ** 2
-        if experiment.record is not None:
-            state = State(run.x, fraction, fraction, time, density)
-            square += np.sum(experiment.record.residuals(state) ** 2)
-    return float(square)
+    if experiment.duration is None:
+        return float(square), 0.0
+    time, density = trace(run)
+    speed = time[-1] / experiment.duration
+    if experiment.record is not None:
+        state = State(run.x, fraction, fraction, time / speed, density * speed)
+        square += np.sum(experiment.record.residuals(state) ** 2)
+    return float(square), float(np.log10(speed))
 
 
-def _start(likelihood: Likelihood, occupancy: float) -> dict[str, float]:
-    """Start values: the front theory gives D_foreign for a width; the counts choose the width."""
-    gaussian = Likelihood(likelihood.experiments, FAMILIES["gaussian"])
-    best, best_square, bulk = None, np.inf, likelihood.reference[0]
+class _Start(NamedTuple):
+    """Width (eV), and by ion log10 D (m^2/s) and, of several temperatures, its energy (eV)."""
+
+    fwhm: float
+    log10_D: dict[str, float]
+    energy: dict[str, float]
+
+
+def _start(likelihood: Likelihood, occupancy: float) -> _Start:
+    """Start values: the front theory gives D_foreign for a width; the counts choose the width.
+
+    D of ions at several temperatures are laid through the lines of Arrhenius.
+    """
+    gaussian = Likelihood(likelihood.experiments, FAMILIES["gaussian"], likelihood.assumed)
+    best, best_square = None, np.inf
     for fwhm in _SCAN:
-        values, square = {"fwhm": fwhm, "log10_D_bulk": float(np.log10(bulk))}, 0.0
+        found, square = {"bulk": []}, 0.0
         try:
             for number, experiment in enumerate(likelihood.experiments):
-                at = values | {"occupancy": occupancy}
+                bulk, inverse = likelihood.reference[number], experiment.case.glass.temperature**-1
+                at = {"fwhm": fwhm, "occupancy": occupancy, "log10_D_bulk": float(np.log10(bulk))}
                 # The mean over the zone lies a little below the plateau at the front.
                 plateau = 1.1 * observed_plateau(experiment.case, experiment.profile)
-                D = foreign_diffusivity_from_plateau(gaussian.law(number, at, bulk), plateau)
-                values[f"log10_D_{experiment.case.foreign_element}"] = float(np.log10(D))
-                square += _try(gaussian, number, at | {"log_ratio": float(np.log10(D / bulk))})
+                law = gaussian.law(number, at)
+                D = float(foreign_diffusivity_from_plateau(law, plateau))
+                at["log_ratio"] = float(np.log10(D / bulk))
+                more, faster = _try(gaussian, number, at)
+                square += more
+                found["bulk"].append((inverse, np.log10(bulk) + faster))
+                name = experiment.case.foreign_element
+                found.setdefault(name, []).append((inverse, np.log10(D) + faster))
         except (SimulationError, ValueError) as error:
             reason = error
             continue
         if square < best_square:
-            best, best_square = values, square
+            best, best_square = {"fwhm": fwhm} | found, square
     likelihood.evaluations += gaussian.evaluations
     if best is None:
         raise FitError(f"no width between 60 and 460 meV can be simulated: {reason}")
-    return best
+    start = _Start(best.pop("fwhm"), {}, {})
+    for name, points in best.items():
+        inverse, log_D = np.array(points).T
+        start.log10_D[name] = float(np.mean(log_D))
+        if np.ptp(inverse) > 0:
+            slope, level = np.polyfit(inverse - inverse.mean(), log_D, 1)
+            start.energy[name] = float(-slope * np.log(10) * k / e)
+            start.log10_D[name] = float(level)
+    return start
 
 
 def landscape_parameters(
@@ -169,7 +200,32 @@ def landscape_parameters(
     """
     errors = _errors_of(depth_error, current_error, conductivity_error, resolution_error)
     require("occupancy", occupancy, 0.3, 0.995)
-    return _parameters(Likelihood(gather(cases, errors), find_family(family)), occupancy, errors)
+    likelihood = Likelihood(_experiments(cases, errors), find_family(family))
+    return _parameters(likelihood, occupancy, errors)
+
+
+def _experiments(cases: Sequence[Case], errors: Mapping[str, float]) -> tuple[Experiment, ...]:
+    """What was measured, if the cases can be fitted together and pass their checks."""
+    cases = tuple(cases)
+    if not cases or not all(isinstance(case, Case) for case in cases):
+        raise ValueError("cases must be one or more results of read_case")
+    if len({case.native_element for case in cases}) > 1:
+        raise FitError("the cases have different native ions: they share no landscape")
+    experiments, seen = gather(cases, errors), {}
+    for experiment in experiments:
+        title, profile = experiment.case.title, experiment.profile
+        counts = np.concatenate([*profile.counts.values()]).tobytes()
+        if counts in seen:
+            raise FitError(f"{title}: its counts are those of another case, {seen[counts]}: one"
+                           " measurement counts once")  # fmt: skip
+        seen[counts] = title
+        failed = [check for check in experiment.profile.checks if not check.passed]
+        if failed:
+            raise FitError(
+                f"{experiment.case.title}: {failed[0].name} = {failed[0].value:.3g}, allowed"
+                f" {failed[0].low:.3g} to {failed[0].high:.3g}: {failed[0].message}"
+            )
+    return experiments
 
 
 def _errors_of(depth_error, current_error, conductivity_error, resolution_error):
@@ -195,9 +251,9 @@ def _parameters(
         for name, p in likelihood.family.parameters.items()
     }
     for name in {"fwhm", "fwhm_second"} & found.keys():
-        found[name].value = start["fwhm"]
+        found[name].value = start.fwhm
     if "rise_0" in found:  # the Gaussian of the start, at the knots
-        law = activated_diffusivity(gaussian_sed(start["fwhm"]), 1.0,
+        law = activated_diffusivity(gaussian_sed(start.fwhm), 1.0,
                                     experiments[0].case.glass.temperature, occupancy)  # fmt: skip
         for i, rise in enumerate(np.diff(np.log(law(KNOTS)))):
             found[f"rise_{i}"].value = float(np.log10(rise))
@@ -206,12 +262,14 @@ def _parameters(
     found["temperature"] = _scale(kelvin, 0.9, 1.1, moves="temperature")
     found["density"], found["voltage"] = _scale(0.02, 0.5, 2), _scale(0.005, 0.5, 2)
     found["log10_D_bulk"] = Parameter(
-        start["log10_D_bulk"], moves="log10_D_bulk", decades=True, key="D_bulk"
+        start.log10_D["bulk"], moves="log10_D_bulk", decades=True, key="D_bulk"
     )
+    for name, energy in start.energy.items():
+        found[f"energy_{name}"] = Parameter(energy, 0.0, 5.0, moves="energy", key=f"energy_{name}")
     for number, experiment in enumerate(experiments):
         name = experiment.case.foreign_element
         found[f"log10_D_{name}"] = Parameter(
-            start[f"log10_D_{name}"], moves="log_ratio", decades=True, key=f"D_{name}"
+            start.log10_D[name], moves="log_ratio", decades=True, key=f"D_{name}"
         )
         # where the charge is stated or recorded its error moves the front like one of the depth
         given = experiment.duration is None
@@ -237,7 +295,9 @@ class LandscapeFit:
         Width of the site energy distribution (eV); nan where the family has none.
     interval : dict of str to (float, float)
         95 % intervals of ``fwhm`` (eV) and of each fitted diffusivity (m^2/s), from the curvature
-        of the likelihood; wider by sqrt(reduced chi-square) where that is above one.
+        of the likelihood; wider by sqrt(reduced chi-square) where that is above one, and by what
+        a systematic misfit does. One-sided for a parameter at its bound. What is assumed is not
+        in them: see `error_budget`.
     bulk_diffusivity : float
         D of the native ion in untouched glass (m^2/s).
     foreign_diffusivity : dict of str to float
@@ -246,6 +306,8 @@ class LandscapeFit:
         Occupied share of all sites: assumed, unless it was freed.
     family : str
         Of the landscape.
+    misfit : Misfit
+        What the model leaves unexplained: how improbable, where, and the likeliest cause.
     chi_square, degrees_of_freedom : float, int
     evaluations : int
         Simulations that the fit took.
@@ -266,6 +328,7 @@ class LandscapeFit:
     foreign_diffusivity: dict[str, float]
     occupancy: float
     family: str
+    misfit: Misfit
     chi_square: float
     degrees_of_freedom: int
     evaluations: int
@@ -290,12 +353,18 @@ class LandscapeFit:
         number = self.likelihood.residuals(self.parameters).size
         return self.chi_square + len(self.free) * np.log(number)
 
+    def _coordinates(self, number: int) -> dict[str, float]:
+        settings = self.likelihood.settings(number, values_of(self.parameters))
+        return self.likelihood.coordinates(settings)
+
     def law(self, number: int = 0) -> Law:
         """D of the native ion against its fraction in one case."""
-        at = self.likelihood.coordinates(
-            self.likelihood.settings(number, values_of(self.parameters))
-        )
-        return self.likelihood.law(number, at, 10 ** at["log10_D_bulk"])
+        return self.likelihood.law(number, self._coordinates(number))
+
+    @property
+    def sed(self):
+        """The landscape; None for a table of D, which has none."""
+        return getattr(self.likelihood.landscape(0, self._coordinates(0)), "sed", None)
 
     def report(self) -> str:
         """Parameters with their 95 % intervals, a line each."""
@@ -315,11 +384,30 @@ class LandscapeFit:
         lines.append(
             f"occupied share   {self.occupancy:.3g} of all sites, {'fitted' if free else 'assumed'}"
         )
+        for x in self.experiments:
+            if x.background_error > 0:
+                level = max(x.profile.background.values())
+                lines.append(f"background       {level:.2g} counts a cycle fitted, none is stated"
+                             f" ({x.case.title})")  # fmt: skip
         lines.append(
             f"chi-square       {self.chi_square:.0f} for {self.degrees_of_freedom} degrees of"
             f" freedom ({self.reduced_chi_square:.2f})"
         )
+        lines += [f"not fitted       {text}" for text in self._left_out()]
+        lines += [self.misfit.report()] if self.misfit.notable else []
         return "\n".join(lines)
+
+    def _left_out(self) -> list[str]:
+        """Cycles that a case did not exclude, but its resolution does; backgrounds found."""
+        found = []
+        for x in self.experiments:
+            skipped = x.profile.used & ~x.used
+            if skipped.any():
+                deep = 1e9 * x.profile.edges[1:][skipped].max()
+                found.append(
+                    f"{x.case.title}: above {deep:.1f} nm, where the resolution meets no glass"
+                )
+        return found
 
 
 def fit_landscape(
@@ -330,8 +418,9 @@ def fit_landscape(
     conductivity_error: float = 0.02,
     resolution_error: float = 0.1,
     family: str = "gaussian",
+    filling: str = "zero",
     parameters: Mapping[str, Parameter] | None = None,
-    largest_chi_square: float = 2.0,
+    largest_chi_square: float = 4.0,
     progress: Progress = False,
 ) -> LandscapeFit:
     """Fit one site energy distribution, and a constant D for each foreign ion.
@@ -353,11 +442,14 @@ def fit_landscape(
         of the bulk conductivity where a case states it, 1e-5 to 0.2, and of the depth resolution.
     family : str
         Of the landscape: "gaussian", "skewed", "two components", "immobile share", "monotone D".
+    filling : {"zero", "thermal"}
+        Sites filled strictly from the bottom up (the paper), or with Fermi-Dirac occupation.
     parameters : dict of str to Parameter, optional
         From :func:`landscape_parameters`, changed at will; stands for occupancy and the errors of
         depth and resolution.
     largest_chi_square : float
         A fit with a reduced chi-square above this is refused: its intervals would mean nothing.
+        Below, a misfit is said (``fit.misfit``), and widens the intervals.
     progress : bool or callable
         True shows a bar of the search; a callable is told (share done, what), and may raise.
 
@@ -368,53 +460,24 @@ def fit_landscape(
     Raises
     ------
     FitError
-        If a check of a profile fails, the cases do not fit together, the fit does not converge, or
-        it does not describe the data.
-    SimulationError
-        If the model cannot be resolved at the optimum.
+        If a check of a profile fails, the cases do not fit together, the fit does not converge, its
+        optimum cannot be resolved, or it does not describe the data; the text names the cause.
     """
-    cases = tuple(cases)
     require("occupancy", occupancy, 0.3, 0.995)
+    if not (isinstance(largest_chi_square, int | float) and largest_chi_square > 0):
+        raise ValueError(f"largest_chi_square = {largest_chi_square!r}; allowed is a number > 0")
     errors = _errors_of(depth_error, current_error, conductivity_error, resolution_error)
-    if not cases or not all(isinstance(case, Case) for case in cases):
-        raise ValueError("cases must be one or more results of read_case")
-    if len({case.native_element for case in cases}) > 1:
-        raise FitError("the cases have different native ions: they share no landscape")
-    if len({case.glass.temperature for case in cases}) > 1:
-        raise FitError("the cases have different temperatures: D of an ion is not one number")
-    experiments = gather(cases, errors)
-    for experiment in experiments:
-        failed = [check for check in experiment.profile.checks if not check.passed]
-        if failed:
-            raise FitError(
-                f"{experiment.case.title}: {failed[0].name} = {failed[0].value:.3g}, allowed"
-                f" {failed[0].low:.3g} to {failed[0].high:.3g}: {failed[0].message}"
-            )
-    likelihood = Likelihood(experiments, find_family(family))
+    assumed = Assumptions(filling=filling)
+    likelihood = Likelihood(_experiments(cases, errors), find_family(family), assumed)
     if parameters is None:
         parameters = _parameters(likelihood, occupancy, errors)
     found = _search(likelihood, copied(parameters), progress)
     return _result(likelihood, found, largest_chi_square)
 
 
-def minimise(
-    likelihood: Likelihood, parameters: Mapping[str, Parameter]
-) -> tuple[Parameters, float]:
-    """The best values inside the bounds, with the polynomials as they are, and chi-square."""
-    free = [p for p in parameters.values() if p.vary]
-    if not free:
-        return copied(parameters), float(np.sum(likelihood.residuals(parameters) ** 2))
-    start, low, high = np.array([(p.value, p.min, p.max) for p in free]).T
-    result = least_squares(
-        lambda theta: likelihood.residuals(with_values(parameters, theta)),
-        np.clip(start, low, high), bounds=(low, high), x_scale="jac", ftol=1e-7, xtol=1e-7,
-    )  # fmt: skip
-    if not result.success:
-        raise FitError(f"the fit did not converge: {result.message}")
-    return with_values(parameters, result.x), float(2 * result.cost)
-
-
-def _search(likelihood: Likelihood, parameters: Parameters, progress: Progress) -> Parameters:
+def _search(
+    likelihood: Likelihood, parameters: Parameters, progress: Progress, anchored: bool = True
+) -> Parameters:
     """Build a design, minimise inside it, move it there, until it stays; then narrow it.
 
     The designs on the way have no crossed terms: they need not be right, but lead there.
@@ -425,11 +488,21 @@ def _search(likelihood: Likelihood, parameters: Parameters, progress: Progress) 
         first["fwhm"] *= parameters["fwhm"].value
     least = {name: width / 4 for name, width in first.items()}
     least |= {name: steps[1] for name, steps in _STEPS.items()}
-    widths, narrowed, square = dict(first), False, np.inf
+    widths, narrowed, square, good = dict(first), False, np.inf, None
     with steps(progress, "fit", 8) as tell:
-        for turn in range(16):
-            likelihood.build(parameters, widths, crossed=narrowed)
-            found, now = minimise(likelihood, _confined(parameters, widths))
+        for turn in range(20):
+            try:
+                likelihood.build(parameters, widths, crossed=narrowed)
+            except SimulationError as error:  # a step to take back, by half
+                if turn > 12:
+                    raise FitError(f"the model cannot be simulated: {error}") from error
+                for name, p in parameters.items():
+                    if good is not None and p.vary:
+                        p.value = 0.5 * (p.value + good[name])
+                widths = {name: 0.6 * width for name, width in widths.items()}
+                continue
+            good = values_of(parameters)
+            found, now = minimise(likelihood, _confined(parameters, widths), 1e-5)
             for name, p in found.items():
                 parameters[name].value = p.value
             values = values_of(parameters)
@@ -465,22 +538,20 @@ def _search(likelihood: Likelihood, parameters: Parameters, progress: Progress) 
                     elif turn > 4:  # two designs that point to each other: nearer ones will not
                         widths[name] = max(0.6 * widths[name], least[name])
         else:
-            raise FitError("the fit did not converge: its optimum moved on for sixteen rounds")
-    values = values_of(parameters)
-    cases = range(len(likelihood.experiments))
-    likelihood.anchor(values, [likelihood.resolved(n, values) for n in cases])
-    found, _ = minimise(likelihood, _confined(parameters, widths))
+            raise FitError("the fit did not converge: its optimum moved on for twenty rounds")
+    if anchored:
+        values = values_of(parameters)
+        try:
+            runs = [likelihood.resolved(n, values) for n in range(len(likelihood.experiments))]
+        except SimulationError as error:
+            raise FitError(f"the model cannot be resolved at the optimum: {error}") from error
+        likelihood.anchor(values, runs)
+        found, _ = minimise(likelihood, _confined(parameters, widths))
     for name, p in found.items():  # the bounds of the search are not those of the user
         p.min, p.max = parameters[name].min, parameters[name].max
     for name, error in _errors(likelihood, found).items():
         found[name].error = error
     return found
-
-
-def covariance(likelihood: Likelihood, parameters: Mapping[str, Parameter]) -> Array:
-    """Of the free parameters, from the curvature of the likelihood."""
-    rows = jacobian(likelihood, parameters)
-    return np.linalg.pinv(rows.T @ rows, hermitian=True)
 
 
 def _errors(likelihood: Likelihood, parameters: Mapping[str, Parameter]) -> dict[str, float]:
@@ -490,6 +561,25 @@ def _errors(likelihood: Likelihood, parameters: Mapping[str, Parameter]) -> dict
         return {}
     variance = np.diag(covariance(likelihood, parameters))
     return dict(zip(free, np.sqrt(np.maximum(variance, 0)).tolist(), strict=True))
+
+
+def refit(
+    fit: LandscapeFit,
+    parameters: Parameters,
+    assumed: Assumptions | None = None,
+    family: str | None = None,
+) -> tuple[Likelihood, Parameters, float]:
+    """Search again from ``parameters`` under other assumptions; likelihood, optimum, chi-square.
+
+    Its polynomials are not moved onto resolved runs: it is compared, and chi-square moves by two.
+    """
+    likelihood = Likelihood(
+        fit.likelihood.experiments,
+        find_family(family or fit.family),
+        assumed or fit.likelihood.assumed,
+    )
+    found = _search(likelihood, copied(parameters), False, anchored=False)
+    return likelihood, found, float(np.sum(likelihood.residuals(found) ** 2))
 
 
 def _confined(parameters: Mapping[str, Parameter], widths: Mapping[str, float]) -> Parameters:
@@ -521,7 +611,7 @@ def _expected(likelihood: Likelihood, number: int, values, run: Run) -> tuple[di
     for ion in experiment.ions:
         distance += np.sum((levels[ion] - other[ion]) ** 2 / other[ion])
         counts[ion] = profile.background[ion] + profile.scale[ion] * fractions[ion]
-        counts[ion][profile.used] = levels[ion]
+        counts[ion][experiment.used] = levels[ion]
     return counts, distance
 
 
@@ -531,13 +621,14 @@ def _result(
     values, residuals = values_of(parameters), likelihood.residuals(parameters)
     experiments = likelihood.experiments
     square, free = float(np.sum(residuals**2)), free_names(parameters)
-    solved = sum(5 + (x.record is not None) for x in experiments)
-    freedom = residuals.size - len(free) - solved
+    freedom = residuals.size - len(free) - sum(x.solved for x in experiments)
     reduced = square / freedom
+    misfit = judge(likelihood, parameters, square, freedom)
     if reduced > largest_chi_square:
         raise FitError(
             f"the model does not describe the data: reduced chi-square {reduced:.2f}, allowed"
-            f" {largest_chi_square:g}; look at the residuals with largest_chi_square=inf"
+            f" {largest_chi_square:g}; likeliest cause: {misfit.cause or 'unknown'}; look at the"
+            " residuals with largest_chi_square=inf"
         )
     done, distance = [], 0.0
     for number, experiment in enumerate(experiments):
@@ -545,15 +636,13 @@ def _result(
         expected, apart = _expected(likelihood, number, values, run)
         distance += apart
         done.append(replace(experiment, run=run, expected=expected))
-    widening, interval = 1.96 * max(1.0, np.sqrt(reduced)), {}
-    for name in free:
-        p = parameters[name]
-        if p.key:
-            ends = p.value - widening * p.error, p.value + widening * p.error
-            interval[p.key] = tuple(10**end for end in ends) if p.decades else ends
+    spread = widened(likelihood, parameters, misfit, reduced)
+    for name, variance in zip(free, np.diag(spread), strict=True):
+        parameters[name].widened = float(np.sqrt(max(variance, 0.0)))
+    interval = {p.key: p.interval() for p in parameters.values() if p.vary and p.key}
     at = likelihood.coordinates(likelihood.settings(0, values))
     try:
-        fwhm = full_width(likelihood.law(0, at, 1e-18).sed)
+        fwhm = full_width(likelihood.landscape(0, at).sed)
     except (AttributeError, ValueError):  # no distribution, or not down to its half
         fwhm = float("nan")
     return LandscapeFit(
@@ -566,6 +655,7 @@ def _result(
         },
         occupancy=values["occupancy"],
         family=likelihood.family.name,
+        misfit=misfit,
         chi_square=square,
         degrees_of_freedom=freedom,
         evaluations=likelihood.evaluations,

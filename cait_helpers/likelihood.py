@@ -10,24 +10,29 @@ no simulations of their own: they scale depth, time and current in closed form.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.constants import e, k
+from scipy.optimize import least_squares
 from scipy.special import xlogy
 
 from .cases import Case
-from .checks import Array
+from .checks import Array, require
 from .emulator import TRACE, Emulator, emulate, trace
 from .families import Family
 from .landscape import Law
 from .npp import Charge, Duration, Glass, Run, SimulationError, Voltage, simulate
+from .onsager import charge_conductivity, charge_diffusivity
 from .resolution import Resolution, blur
 from .sims import Profile
 
 _CELLS = 120
+_MIXED = 2.0  # widths of the resolution below the surface where it meets no glass
 _RTOL = 1e-4  # of the time steps: keeps their noise out of the differences
 
 
@@ -56,8 +61,8 @@ class Parameter:
     vary : bool
         Whether it is fitted.
     prior : Prior or None
-    error : float
-        Standard error after a fit.
+    error, widened : float
+        Standard error after a fit, by the curvature and with what a misfit adds.
     moves : str
         The coordinate of the simulation that it moves; empty if it needs no simulation.
     decades : bool
@@ -72,9 +77,20 @@ class Parameter:
     vary: bool = True
     prior: Prior | None = None
     error: float = np.nan
+    widened: float = np.nan
     moves: str = ""
     decades: bool = False
     key: str = ""
+
+    def interval(self) -> tuple[float, float]:
+        """95 %, of the quantity itself; one-sided, by 1.64 standard errors, at a bound."""
+        low, high = self.value - 1.96 * self.widened, self.value + 1.96 * self.widened
+        if self.value - self.min < 1e-3 * self.widened:
+            low, high = self.min, self.value + 1.645 * self.widened
+        elif self.max - self.value < 1e-3 * self.widened:
+            low, high = self.value - 1.645 * self.widened, self.max
+        low, high = max(low, self.min), min(high, self.max)
+        return (10**low, 10**high) if self.decades else (low, high)
 
 
 Parameters = dict[str, Parameter]
@@ -90,6 +106,37 @@ def values_of(parameters: Mapping[str, Parameter]) -> dict[str, float]:
 
 def free_names(parameters: Mapping[str, Parameter]) -> tuple[str, ...]:
     return tuple(name for name, p in parameters.items() if p.vary)
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What a fit takes for granted about the glass.
+
+    Attributes
+    ----------
+    filling : {"zero", "thermal"}
+        Sites filled strictly from the bottom up, or with Fermi-Dirac occupation.
+    prefactor : {"none", "1/y", "blocking"}
+        A factor of the native D beside eqn (2): none; 1/y; the vacant share of the sites.
+    drift : float
+        By what factor D of a foreign ion changes from fully replaced glass to the plateau.
+    hop_length : float
+        Of all ions (m), for a drift that is not linear in the field; zero for linear drift.
+    """
+
+    filling: str = "zero"
+    prefactor: str = "none"
+    drift: float = 1.0
+    hop_length: float = 0.0
+
+    def __post_init__(self) -> None:
+        allowed = {"filling": ("zero", "thermal"), "prefactor": ("none", "1/y", "blocking")}
+        for name, choices in allowed.items():
+            if getattr(self, name) not in choices:
+                value = getattr(self, name)
+                raise ValueError(f"{name} = {value!r}; allowed are {', '.join(choices)}")
+        require("drift", self.drift, 0.01, 100)
+        require("hop_length", self.hop_length, 0.0, 1e-8, "m")
 
 
 # --- what was measured ----------------------------------------------------------------------
@@ -173,6 +220,12 @@ class Experiment:
         Decimal logarithm of the bulk conductivity (S/m), and its error.
     spread : dict of str to ndarray
         Standard deviation of the counts of a channel over that of Poisson's law, (cycles,).
+    used : ndarray of bool, shape (cycles,)
+        What is fitted: neither the transient nor what the resolution mixes with the vacuum.
+    background_error : float
+        Standard error of the background (counts a cycle); zero holds it.
+    matrix_error : float
+        Relative standard error of the sensitivity in replaced over unreplaced glass; zero holds it.
     run : Run or None
         The resolved simulation at the optimum.
     expected : dict of str to ndarray, or None
@@ -185,6 +238,9 @@ class Experiment:
     duration: float | None
     conductivity: tuple[float, float] | None
     spread: dict[str, Array]
+    used: NDArray[np.bool_]
+    background_error: float = 0.0
+    matrix_error: float = 0.0
     run: Run | None = None
     expected: dict[str, Array] | None = None
 
@@ -192,6 +248,12 @@ class Experiment:
     def ions(self) -> tuple[str, str]:
         """Channels of the native and the foreign ion."""
         return self.case.native, self.case.foreign
+
+    @property
+    def solved(self) -> int:
+        """How many numbers are at their best in every evaluation, besides the parameters."""
+        free = 5 + 2 * (self.background_error > 0) + 2 * (self.matrix_error > 0)
+        return free + (self.record is not None)
 
     @cached_property
     def _replaced(self) -> Array:
@@ -207,7 +269,7 @@ class Experiment:
     @cached_property
     def rows(self) -> dict[str, Row]:
         """By channel."""
-        profile, used = self.profile, self.profile.used
+        profile, used = self.profile, self.used
         return {
             ion: Row(
                 profile.counts[ion][used],
@@ -219,34 +281,40 @@ class Experiment:
         }
 
     def levels(self, fraction: Mapping[str, Array]) -> tuple[dict[str, Array], Array]:
-        """Expected used counts for fractions (cycles,), and the residuals of the drift.
+        """Expected used counts for fractions (cycles,), and residuals of what is known of levels.
 
-        Levels of the two signals and drift of the matrix signal are those that fit best, by
-        Fisher scoring: maximum likelihood, for they enter linearly.
+        Levels of the two signals, drift of the matrix signal and, unless they are held,
+        background and matrix effect are those that fit best, by Fisher scoring: maximum
+        likelihood, for they enter linearly. Levels are known to 5 % before the fit.
         """
-        parts = []
+        drift, replaced = self.profile.drift[self.used], 1 - fraction[self.case.native][self.used]
+        errors = np.array([0.05, 0.05, 1, 1, 1] + [self.background_error] * 2
+                          + [self.matrix_error] * 2)  # fmt: skip
+        free, parts = errors > 0, []
         for column, (ion, row) in enumerate(self.rows.items()):
-            shape = fraction[ion][self.profile.used] * row.scale
-            place = np.zeros((shape.size, 5))
+            shape = fraction[ion][self.used] * row.scale
+            place = np.zeros((shape.size, errors.size))
             place[:, column] = shape
-            place[:, 2:] = shape[:, None] * self.profile.drift[self.profile.used]
-            parts.append((place, row.counts, row.spread**-2, row.background + shape))
+            place[:, 2:5] = shape[:, None] * drift
+            place[:, 5 + column] = 1.0
+            place[:, 7 + column] = shape * replaced
+            parts.append((place[:, free], row.counts, row.spread**-2, row.background + shape))
         X, m, w, start = map(np.concatenate, zip(*parts, strict=True))
-        prior = np.diag([400.0, 400.0, 1.0, 1.0, 1.0])  # levels are known to 5 % before the fit
-        a = np.zeros(5)
-        for _ in range(3):
+        prior = np.diag(errors[free] ** -2)
+        a = np.zeros(free.sum())
+        for _ in range(3 if self.background_error == 0 else 6):
             expected = np.maximum(start + X @ a, 1e-3)
             now = w / expected
             slope = X.T @ (now * (m - expected)) - prior @ a
             a = a + np.linalg.solve((X.T * now) @ X + prior, slope)
         expected = np.split(np.maximum(start + X @ a, 1e-9), 2)
-        return dict(zip(self.rows, expected, strict=True)), a[2:]
+        return dict(zip(self.rows, expected, strict=True)), (a / errors[free])[2:]
 
 
 def bulk_diffusivity(case: Case) -> float:
     """D_bulk = sigma kT / (N e^2) (m^2/s) from the conductivity of a case (Nernst-Einstein)."""
     glass = case.glass
-    return case.conductivity * k * glass.temperature / (glass.ion_density * e**2)
+    return charge_diffusivity(case.conductivity, glass.ion_density, glass.temperature)
 
 
 def guess_bulk(case: Case) -> float:
@@ -317,8 +385,29 @@ def gather(cases: Sequence[Case], errors: Mapping[str, float]) -> tuple[Experime
             ion: np.maximum(profile.sigma[ion] * profile.scale[ion] / np.sqrt(counts + 1), 1.0)
             for ion, counts in profile.counts.items()
         }
-        found.append(Experiment(case, profile, record, duration, conductivity, spread))
+        profile, error = _with_background(case, profile)
+        width = case.resolution.width if case.resolution is not None else 0.0
+        used = profile.used & (profile.edges[:-1] >= _MIXED * width * (1 - 1e-9))
+        found.append(Experiment(case, profile, record, duration, conductivity, spread, used, error))
     return tuple(found)
+
+
+def _with_background(case: Case, profile: Profile) -> tuple[Profile, float]:
+    """The profile with a background where none is stated, and the error of that number.
+
+    It is what the foreign channel counts far behind the front, where there are no foreign ions;
+    the native channel, which has no such place, is taken to have about as much.
+    """
+    if case.background is not None:
+        return profile, 0.0
+    front = np.flatnonzero(profile.fraction[case.native] < 0.5)
+    last = profile.depth.size
+    deep = min((front[-1] if front.size else 0) + 1, last)
+    counts = profile.counts[case.foreign][(deep + last) // 2 :]
+    if counts.size < 5:
+        return profile, 0.0
+    level = float(np.mean(counts))
+    return replace(profile, background=dict.fromkeys(profile.background, level)), level + 0.2
 
 
 # --- what is expected -----------------------------------------------------------------------
@@ -327,13 +416,26 @@ def gather(cases: Sequence[Case], errors: Mapping[str, float]) -> tuple[Experime
 class Likelihood:
     """Residuals of all experiments as a function of the parameters; counts its simulations."""
 
-    def __init__(self, experiments: Sequence[Experiment], family: Family):
-        self.experiments, self.family = experiments, family
+    def __init__(
+        self,
+        experiments: Sequence[Experiment],
+        family: Family,
+        assumed: Assumptions = Assumptions(),
+    ):
+        self.experiments, self.family, self.assumed = experiments, family, assumed
+        self._laws: dict[tuple, Law] = {}
+        self._known: dict[tuple, dict[str, Array]] = {}
         self.evaluations = 0
         self.emulators: list[Emulator] = []
         self.reference = [start_bulk(x.case) for x in experiments]
         self._keys = (*family.parameters, "occupancy", "temperature", "log10_D_bulk",
                       "density", "thickness", "voltage", "depth", "rate", "resolution")  # fmt: skip
+
+    def of(self, experiments: Sequence[Experiment]) -> Likelihood:
+        """The same polynomials for other data of the same cases."""
+        found = copy(self)
+        found.experiments, found._known = tuple(experiments), {}
+        return found
 
     # --- simulations
 
@@ -343,8 +445,24 @@ class Likelihood:
         for key in self._keys:
             own = f"{key}_{number}"
             found[key] = values[own] if own in values else values[key]
-        foreign = values[f"log10_D_{self.experiments[number].case.foreign_element}"]
+        name = self.experiments[number].case.foreign_element
+        foreign = values[f"log10_D_{name}"] - self._arrhenius(number, name, values)
+        found["log10_D_bulk"] -= self._arrhenius(number, "bulk", values)
         return found | {"log_ratio": foreign - found["log10_D_bulk"]}
+
+    def _arrhenius(self, number: int, name: str, values: Mapping[str, float]) -> float:
+        """Decades by which a D lies lower than at the reference temperature."""
+        energy = values.get(f"energy_{name}")
+        if energy is None:
+            return 0.0
+        cold = 1 / self.experiments[number].case.glass.temperature - 1 / self.temperature(name)
+        return energy * e / k / np.log(10) * cold
+
+    def temperature(self, name: str = "bulk") -> float:
+        """Reference (K) of D of an ion: harmonic mean over its cases; all cases for the bulk."""
+        own = [x.case.glass.temperature for x in self.experiments
+               if name in ("bulk", x.case.foreign_element)]  # fmt: skip
+        return len(own) / sum(1 / T for T in own)
 
     def coordinates(self, settings: Mapping[str, float]) -> dict[str, float]:
         """What a simulation depends on. A temperature that is off scales every energy over kT."""
@@ -352,27 +470,57 @@ class Likelihood:
         names = (*self.family.parameters, "occupancy", "log_ratio", "log10_D_bulk")
         return {name: settings[name] / scale.get(name, 1.0) for name in names}
 
-    def law(self, number: int, at: Mapping[str, float], D_bulk: float) -> Law:
-        """D of the native ion for coordinates ``at``."""
+    def landscape(self, number: int, at: Mapping[str, float]) -> Law:
+        """Relative D of the native ion by eqn (2) alone, for coordinates ``at``."""
         temperature = self.experiments[number].case.glass.temperature
-        return self.family.law(at, D_bulk, temperature, at["occupancy"])
+        key = temperature, *(at[name] for name in (*self.family.parameters, "occupancy"))
+        if key not in self._laws:
+            self._laws[key] = self.family.law(
+                at, 1.0, temperature, at["occupancy"], self.assumed.filling
+            )
+        return self._laws[key]
+
+    def law(self, number: int, at: Mapping[str, float]) -> Law:
+        """D of the native ion (m^2/s) against its fraction."""
+        base, D_bulk = self.landscape(number, at), 10 ** at["log10_D_bulk"]
+        kind, occupancy = self.assumed.prefactor, at["occupancy"]
+
+        def law(y):
+            inside = np.clip(y, 1e-4, 1.0)
+            factor = {"none": 1.0, "1/y": 1 / inside,
+                      "blocking": (1 - occupancy * inside) / (1 - occupancy)}[kind]  # fmt: skip
+            return D_bulk * factor * base(y)
+
+        return law
+
+    def foreign(self, number: int, at: Mapping[str, float]) -> float | Law:
+        """D of the foreign ion (m^2/s), against its own fraction if it drifts."""
+        D = 10 ** (at["log10_D_bulk"] + at["log_ratio"])
+        if self.assumed.drift == 1:
+            return D
+        window = self._plateaus[number]
+        return lambda own: D * self.assumed.drift ** np.clip((1 - np.asarray(own)) / window, 0, 1)
+
+    @cached_property
+    def _plateaus(self) -> list[float]:
+        return [observed_plateau(x.case, x.profile) for x in self.experiments]
 
     def run(self, number: int, at: Mapping[str, float], until: Charge | Duration, **how) -> Run:
         """Simulate one case; ``how`` may hold another glass or drive, and the accuracy."""
         case = self.experiments[number].case
         native, foreign = case.native_element, case.foreign_element
-        D_bulk = 10 ** at["log10_D_bulk"]
-        self.evaluations += 1
-        return simulate(
-            ions={
-                native: self.law(number, at, D_bulk),
-                foreign: D_bulk * 10 ** at["log_ratio"],
-            },
-            native=native,
-            beam=foreign,
-            until=until,
-            **{"glass": case.glass, "drive": case.drive, "mesh": _CELLS, "rtol": _RTOL} | how,
-        )
+        how = {"glass": case.glass, "drive": case.drive, "mesh": _CELLS, "rtol": _RTOL} | how
+        ions = {native: self.law(number, at), foreign: self.foreign(number, at)}
+        if self.assumed.hop_length > 0:
+            how["hop_length"] = dict.fromkeys(ions, self.assumed.hop_length)
+        for more in (1, 2):  # a front that is too sharp for some cells may be met with more
+            self.evaluations += 1
+            try:
+                return simulate(ions=ions, native=native, beam=foreign, until=until, **how)
+            except SimulationError:
+                if how["mesh"] is None or more == 2:
+                    raise
+                how["mesh"] *= 2
 
     def resolved(self, number: int, values: Mapping[str, float]) -> Run:
         """The run as the case says, with its error estimate, as accurate as can be shown."""
@@ -401,6 +549,7 @@ class Likelihood:
     ) -> None:
         """Simulate the design around ``parameters``; ``widths`` are its half-widths by name."""
         values = values_of(parameters)
+        self._known.clear()
         self.emulators = [
             self._emulator(number, values, self._moving(number, parameters), widths, crossed)
             for number in range(len(self.experiments))
@@ -446,6 +595,7 @@ class Likelihood:
 
     def anchor(self, values: Mapping[str, float], runs: Sequence[Run]) -> None:
         """Shift the polynomials so that they meet resolved runs at ``values``."""
+        self._known.clear()
         for number, run in enumerate(runs):
             s = self.settings(number, values)
             charge = run.charge[-1] / s["density"]
@@ -474,7 +624,7 @@ class Likelihood:
         if not isinstance(case.drive, Voltage):
             return 0.0
         glass = case.glass
-        sigma = self.reference[number] * glass.ion_density * e**2 / (k * glass.temperature)
+        sigma = charge_conductivity(self.reference[number], glass.ion_density, glass.temperature)
         return (s["thickness"] - 1) * glass.thickness / (sigma * case.drive.value)
 
     def place(self, number: int, s: Mapping[str, float]) -> Array:
@@ -527,32 +677,47 @@ class Likelihood:
             for ion, f in zip(ions, profiles, strict=True)
         }
 
+    def expected(self, number: int, values: Mapping[str, float]) -> dict[str, Array]:
+        """Expected used counts of one case, native and foreign."""
+        state, experiment = self.state(number, values), self.experiments[number]
+        counts, _ = experiment.levels(self.fractions(number, values, state))
+        return dict(zip(("native", "foreign"), counts.values(), strict=True))
+
     def blocks(self, values: Mapping[str, float]) -> dict[tuple[int, str], Array]:
-        """Residuals by case and kind: native, foreign, drift, current, conductivity."""
+        """Residuals by case and kind: native, foreign, levels, current, conductivity."""
         found = {}
-        for number, experiment in enumerate(self.experiments):
-            state = self.state(number, values)
-            expected, drift = experiment.levels(self.fractions(number, values, state))
-            for kind, ion in zip(("native", "foreign"), experiment.ions, strict=True):
-                row = experiment.rows[ion]
-                found[number, kind] = poisson_residuals(row.counts, expected[ion]) / row.spread
-            found[number, "drift"] = drift
-            if experiment.record is not None:
-                found[number, "current"] = experiment.record.residuals(state)
-            if experiment.conductivity is not None:
-                stated, error = experiment.conductivity
-                found[number, "conductivity"] = np.array(
-                    [(self.log_conductivity(number, values) - stated) / error]
-                )
+        for number in range(len(self.experiments)):
+            key = number, *self.settings(number, values).values()
+            if key not in self._known:  # a derivative moves one case at a time
+                if len(self._known) > 100:
+                    self._known.clear()
+                self._known[key] = self._blocks(number, values)
+            found |= {(number, kind): block for kind, block in self._known[key].items()}
+        return found
+
+    def _blocks(self, number: int, values: Mapping[str, float]) -> dict[str, Array]:
+        experiment, state = self.experiments[number], self.state(number, values)
+        expected, known = experiment.levels(self.fractions(number, values, state))
+        found = {}
+        for kind, ion in zip(("native", "foreign"), experiment.ions, strict=True):
+            row = experiment.rows[ion]
+            found[kind] = poisson_residuals(row.counts, expected[ion]) / row.spread
+        found["levels"] = known
+        if experiment.record is not None:
+            found["current"] = experiment.record.residuals(state)
+        if experiment.conductivity is not None:
+            stated, error = experiment.conductivity
+            found["conductivity"] = np.array(
+                [(self.log_conductivity(number, values) - stated) / error]
+            )
         return found
 
     def log_conductivity(self, number: int, values: Mapping[str, float]) -> float:
         """Decimal logarithm of the bulk conductivity (S/m) of one case."""
         s, glass = self.settings(number, values), self.experiments[number].case.glass
-        density, temperature = (
-            glass.ion_density * s["density"], glass.temperature * s["temperature"],
-        )  # fmt: skip
-        return float(s["log10_D_bulk"] + np.log10(density * e**2 / (k * temperature)))
+        density = glass.ion_density * s["density"]
+        temperature = glass.temperature * s["temperature"]
+        return float(np.log10(charge_conductivity(10 ** s["log10_D_bulk"], density, temperature)))
 
     def residuals(self, parameters: Mapping[str, Parameter]) -> Array:
         """All of them, those of the priors of free parameters last."""
@@ -587,3 +752,27 @@ def jacobian(likelihood: Likelihood, parameters: Mapping[str, Parameter]) -> Arr
         p.value = value
         columns.append((found[1] - found[0]) / np.diff(ends))
     return np.column_stack(columns)
+
+
+def minimise(
+    likelihood: Likelihood, parameters: Mapping[str, Parameter], tolerance: float = 1e-7
+) -> tuple[Parameters, float]:
+    """The best values inside the bounds, with the polynomials as they are, and chi-square."""
+    free = [p for p in parameters.values() if p.vary]
+    if not free:
+        return copied(parameters), float(np.sum(likelihood.residuals(parameters) ** 2))
+    start, low, high = np.array([(p.value, p.min, p.max) for p in free]).T
+    result = least_squares(
+        lambda theta: likelihood.residuals(with_values(parameters, theta)),
+        np.clip(start, low, high), bounds=(low, high), x_scale="jac",
+        ftol=tolerance, xtol=tolerance,
+    )  # fmt: skip
+    if not result.success:
+        raise FitError(f"the fit did not converge: {result.message}")
+    return with_values(parameters, result.x), float(2 * result.cost)
+
+
+def covariance(likelihood: Likelihood, parameters: Mapping[str, Parameter]) -> Array:
+    """Of the free parameters, from the curvature of the likelihood."""
+    rows = jacobian(likelihood, parameters)
+    return np.linalg.pinv(rows.T @ rows, hermitian=True)

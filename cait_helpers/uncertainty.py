@@ -14,8 +14,17 @@ from scipy.optimize import brentq
 from scipy.stats import chi2
 
 from .checks import Array, require
-from .fit import LandscapeFit, Progress, covariance, minimise, steps
-from .likelihood import Experiment, Likelihood, Prior, copied, jacobian, values_of, with_values
+from .fit import LandscapeFit, Progress, steps
+from .likelihood import (
+    Experiment,
+    Prior,
+    copied,
+    covariance,
+    jacobian,
+    minimise,
+    values_of,
+    with_values,
+)
 
 
 def _checked(fit: LandscapeFit, name: str) -> str:
@@ -205,11 +214,9 @@ def bootstrap(
     found = {name: np.empty(repeats) for name in fit.free}
     with steps(progress, "bootstrap", repeats) as tell:
         for repeat in range(repeats):
-            again = Likelihood(
-                [_drawn(fit, number, rng) for number in range(len(fit.experiments))],
-                fit.likelihood.family,
+            again = fit.likelihood.of(
+                [_drawn(fit, number, rng) for number in range(len(fit.experiments))]
             )
-            again.emulators, again.reference = fit.likelihood.emulators, fit.likelihood.reference
             trial = copied(fit.parameters)
             for p in trial.values():
                 if p.vary and p.prior is not None:

@@ -404,10 +404,10 @@ def test_cases_with_different_native_ions_are_not_fitted_together(cases):
         cait.fit_landscape([cases[0], replace(cases[1], native_element="Na")])
 
 
-def test_cases_at_different_temperatures_are_not_fitted_together(cases):
-    warm = replace(cases[1], glass=replace(cases[1].glass, temperature=333.15))
-    with pytest.raises(cait.FitError, match="different temperatures"):
-        cait.fit_landscape([cases[0], warm])
+def test_one_measurement_counts_once(cases):
+    """Given twice, it would narrow every interval by the root of two."""
+    with pytest.raises(cait.FitError, match="are those of another case"):
+        cait.fit_landscape([cases[0], replace(cases[0])])
 
 
 def test_a_profile_without_a_front_has_no_plateau(cases):
@@ -423,6 +423,12 @@ def test_the_observed_plateau_is_the_mean_behind_the_front(cases):
     step = np.where(profile.depth < 110e-9, 0.1, 1.0)
     stepped = replace(profile, fraction={"Li+": step, "Rb+": 1 - step})
     assert likelihood.observed_plateau(cases[1], stepped) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("name", "value"), [("depth_error", 0.0), ("depth_error", float("nan"))])
+def test_priors_of_no_width_are_refused_for_parameters_as_well(cases, name, value):
+    with pytest.raises(ValueError, match=rf"^{name} = "):
+        cait.fit.landscape_parameters(cases, **{name: value})
 
 
 def test_D_bulk_must_be_known_from_somewhere(cases):
@@ -447,6 +453,9 @@ def test_only_cases_are_fitted(nothing):
         ("depth_error", 0.0),
         ("current_error", -1.0),
         ("conductivity_error", "2 %"),
+        ("largest_chi_square", float("nan")),
+        ("largest_chi_square", -1.0),
+        ("filling", "warm"),
     ],
 )
 def test_a_setting_out_of_range_is_named(cases, name, value):

@@ -1,0 +1,352 @@
+"""The error budget of a fit: what each assumption does to the width, and what the data reject."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from .fit import LandscapeFit, Progress, refit, steps
+from .landscape import fwhm as full_width
+from .likelihood import (
+    Assumptions,
+    FitError,
+    Likelihood,
+    Parameter,
+    Parameters,
+    Prior,
+    copied,
+    covariance,
+    free_names,
+    jacobian,
+    values_of,
+)
+from .npp import SimulationError
+
+REJECTED = 10.8  # rise of chi-square that one true alternative in a thousand would show
+_MATRIX = 0.01  # relative error of the sensitivity in replaced over unreplaced glass
+_BACKGROUND = 0.2  # relative error of a stated background
+_HOP = 0.42e-9  # m, between nearest ions
+_OCCUPANCY = 0.02  # standard error of an occupancy that nobody has measured
+
+
+@dataclass(frozen=True)
+class Row:
+    """One assumption: what is stated, what else may be, and what the width is then.
+
+    Attributes
+    ----------
+    what, stated, alternative : str
+    fwhm, error : float
+        Under the alternative, with its standard error from all that is uncertain there (eV).
+    shift : float
+        Against the fit (eV).
+    chi_square : float
+    rejected : bool
+        By the data, against the alternative that describes them best.
+    kind : str
+        "noise", "entry" (a number with a prior) or "assumption".
+    """
+
+    what: str
+    stated: str
+    alternative: str
+    fwhm: float
+    error: float
+    shift: float
+    chi_square: float
+    rejected: bool
+    kind: str
+
+
+@dataclass(frozen=True, eq=False)
+class Budget:
+    """Result of :func:`error_budget`.
+
+    Attributes
+    ----------
+    rows : tuple of Row
+        Counting noise first, then entries, then assumptions.
+    interval : dict of str to (float, float)
+        ``"fwhm"``: 95 %, all that is uncertain and all that the data do not reject (eV).
+    fwhm : float
+        Of the fit (eV).
+    counting : float
+        Half the 95 % interval of the fit (eV).
+    """
+
+    rows: tuple[Row, ...]
+    interval: dict[str, tuple[float, float]]
+    fwhm: float
+    counting: float
+
+    @property
+    def entries(self) -> float:
+        """95 % from what the case files state, besides temperature (eV)."""
+        own = [r.error for r in self.rows if r.kind == "entry" and r.what != "temperature"]
+        return 1.96 * float(np.sqrt(np.sum(np.square(own))))
+
+    @property
+    def sentence(self) -> str:
+        """What a paper can print."""
+        low, high = (1e3 * (end - self.fwhm) for end in self.interval["fwhm"])
+        warm = sum(1.96e3 * r.error for r in self.rows if r.what == "temperature")
+        kept = [r.what for r in self.rows if r.kind == "assumption" and not r.rejected]
+        named = ", ".join(dict.fromkeys(kept)) or "nothing: the data reject every alternative"
+        return (
+            f"{1e3 * self.fwhm:.0f} meV, +- {1e3 * self.counting:.1f} from counting, +- {warm:.1f}"
+            f" from temperature, +- {1e3 * self.entries:.1f} from the other entries,"
+            f" {high:+.1f}/{low:+.1f} in all, with what is assumed of {named}"
+        )
+
+    def report(self) -> str:
+        """The sentence, and one line a row."""
+        low, high = (1e3 * end for end in self.interval["fwhm"])
+        lines = [
+            self.sentence,
+            f"total 95 %: {low:.1f} to {high:.1f} meV",
+            f"{'what':26}{'stated':>12}{'else':>16}{'FWHM':>8}{'shift':>8}{'error':>7}"
+            f"{'chi2':>9}  data",
+        ]
+        lines += [
+            f"{r.what:26}{r.stated:>12}{r.alternative:>16}{1e3 * r.fwhm:8.1f}{1e3 * r.shift:+8.1f}"
+            f"{1e3 * r.error:7.1f}{r.chi_square:9.0f}  {'rejected' if r.rejected else 'allowed'}"
+            for r in self.rows
+        ]
+        return "\n".join(lines)
+
+    def figure(self) -> Figure:
+        """One bar a row, counting noise first; hollow where the data reject it."""
+        figure, ax = plt.subplots(figsize=(6.4, 0.8 + 0.24 * len(self.rows)))
+        for place, r in enumerate(self.rows):
+            middle = 1e3 * (r.fwhm if r.kind == "assumption" else self.fwhm)
+            half = 1.96e3 * r.error
+            ax.barh(-place, 2 * half, left=middle - half, height=0.6, ec="C0", lw=1,
+                    fc="none" if r.rejected else "C0", ls=":" if r.rejected else "-")  # fmt: skip
+            ax.plot(middle, -place, "k|", ms=5)
+        low, high = (1e3 * end for end in self.interval["fwhm"])
+        ax.axvspan(low, high, color="0.92", lw=0, zorder=0)
+        ax.axvline(1e3 * self.fwhm, color="k", lw=0.8)
+        ax.set_yticks(-np.arange(len(self.rows)), [f"{r.what}: {r.alternative}" for r in self.rows])
+        ax.tick_params(axis="y", labelsize="small")
+        ax.set_xlabel("FWHM / meV")
+        return figure
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """An alternative to be fitted."""
+
+    what: str
+    stated: str
+    alternative: str
+    parameters: Parameters
+    assumed: Assumptions
+    family: str
+
+
+def _doubtful(likelihood: Likelihood) -> Likelihood:
+    """With backgrounds and a matrix effect free within their errors."""
+    return likelihood.of([
+        replace(
+            x,
+            matrix_error=_MATRIX,
+            background_error=x.background_error
+            or _BACKGROUND * max(x.profile.background.values()),
+        )
+        for x in likelihood.experiments
+    ])  # fmt: skip
+
+
+def _entries(fit: LandscapeFit) -> dict[str, list[str]]:
+    """Held parameters with a prior, by what they are: one row each."""
+    cases = range(len(fit.experiments))
+    names = {
+        "temperature": ["temperature"],
+        "voltage": ["voltage"],
+        "ion density": ["density"],
+        "plate thickness": [f"thickness_{n}" for n in cases],
+        "sputter rate of replaced glass": [f"rate_{n}" for n in cases],
+    }
+    return {
+        what: [n for n in own if n in fit.parameters and not fit.parameters[n].vary]
+        for what, own in names.items()
+    }
+
+
+def _freed(parameters: Parameters, names: list[str]) -> Parameters:
+    found = copied(parameters)
+    for name in names:
+        found[name].vary = True
+    return found
+
+
+def _width(likelihood: Likelihood, parameters: Parameters) -> tuple[float, float]:
+    """FWHM (eV) of the landscape and its standard error."""
+    names = free_names(parameters)
+    at = likelihood.coordinates(likelihood.settings(0, values_of(parameters)))
+    width = full_width(likelihood.landscape(0, at).sed) * parameters["temperature"].value
+    spread = covariance(likelihood, parameters)
+    if "fwhm" not in names:
+        return width, 0.0
+    return width, float(np.sqrt(max(spread[names.index("fwhm")][names.index("fwhm")], 0.0)))
+
+
+def _settle(likelihood: Likelihood, parameters: Parameters) -> tuple[Parameters, float]:
+    """The optimum from one nearby: a few steps of Gauss and Newton are enough."""
+    best, square = parameters, np.inf
+    names = free_names(parameters)
+    for _ in range(4):
+        r = likelihood.residuals(parameters)
+        now = float(r @ r)
+        if now > square - 0.3:
+            return (parameters, now) if now < square else (best, square)
+        best, square = parameters, now
+        rows = jacobian(likelihood, parameters)
+        step = np.linalg.pinv(rows.T @ rows, hermitian=True) @ (rows.T @ r)
+        parameters = copied(parameters)
+        for name, change in zip(names, step.tolist(), strict=True):
+            p = parameters[name]
+            p.value = float(np.clip(p.value - change, p.min, p.max))
+    return best, square
+
+
+def _other_family(fit: LandscapeFit, family: str, extra: dict[str, Parameter]) -> Parameters:
+    found = {"fwhm": replace(fit.parameters["fwhm"])} | extra
+    rest = {n: p for n, p in fit.parameters.items() if n not in fit.likelihood.family.parameters}
+    return found | copied(rest)
+
+
+def _trials(fit: LandscapeFit) -> Iterator[_Trial]:
+    base, assumed = fit.parameters, fit.likelihood.assumed
+    fillings = {"zero": "sharp", "thermal": "Fermi-Dirac"}
+    other = "thermal" if assumed.filling == "zero" else "zero"
+    stated = fillings[assumed.filling]
+    shift = 0.9 if other == "thermal" else 1.1  # where the width goes
+    moved = copied(base)
+    moved["fwhm"].value *= shift
+    loose, skew = copied(base), {"skew": Parameter(0.0, -1.0, 1.0, moves="skew", key="skew")}
+    p = loose["occupancy"]
+    p.vary, p.prior = True, p.prior or Prior(p.value, _OCCUPANCY)
+    p.min, p.max = max(0.3, p.value - 0.06), min(0.995, p.value + 0.06)
+    share = f"{base['occupancy'].value:.3g}"
+    for filling, start in ((assumed.filling, base), (other, moved)):
+        now, suffix = replace(assumed, filling=filling), ""
+        if filling == other:
+            suffix = f", {fillings[other]}"
+            yield _Trial("filling", stated, fillings[other], start, now, fit.family)
+        if not base["occupancy"].vary:
+            free = copied(loose)
+            free["fwhm"].value = start["fwhm"].value
+            yield _Trial("vacancies", share, f"free{suffix}", free, now, fit.family)
+        if fit.family == "gaussian":
+            start = _other_family(fit, "skewed", copied(skew)) | {"fwhm": replace(start["fwhm"])}
+            yield _Trial("shape", "gaussian", f"skewed{suffix}", start, now, "skewed")
+    if fit.family == "gaussian":
+        cut = {"immobile": Parameter(0.003, 0.0, 0.5, moves="immobile", key="immobile")}
+        start = _other_family(fit, "immobile share", cut)
+        yield _Trial("shape", "gaussian", "immobile share", start, assumed, "immobile share")
+    for law in ("1/y", "blocking"):
+        if assumed.prefactor == "none":
+            now = replace(assumed, prefactor=law)
+            yield _Trial("prefactor", "none", law, base, now, fit.family)
+    for factor, text in ((2.0, "twice"), (0.5, "half")):
+        if assumed.drift == 1:
+            now = replace(assumed, drift=factor)
+            yield _Trial("foreign D", "constant", f"{text} at plateau", base, now, fit.family)
+    if assumed.hop_length == 0:
+        now = replace(assumed, hop_length=_HOP)
+        yield _Trial("drift", "linear", f"hops of {1e9 * _HOP:.2g} nm", base, now, fit.family)
+
+
+def error_budget(fit: LandscapeFit, progress: Progress = False) -> Budget:
+    """Vary every assumption of a fit, and say what the data reject.
+
+    Entries of the case files (temperature, voltage, density, thickness, sputter rate, background,
+    sensitivity) are freed within their errors, one at a time and all together; assumptions
+    (filling of the sites, vacancies, shape, prefactor, constancy of the foreign D, drift) are
+    exchanged, and the cases fitted again, each time with all entries free.
+
+    Parameters
+    ----------
+    fit : LandscapeFit
+        Of a family with a width.
+    progress : bool or callable
+        As for `fit_landscape`.
+
+    Returns
+    -------
+    Budget
+
+    Raises
+    ------
+    ValueError
+        If the fit has no width that is free.
+    """
+    if "fwhm" not in fit.free:
+        raise ValueError(f"fit: its family {fit.family!r} has no free fwhm: there is no budget")
+    entries, trials = _entries(fit), list(_trials(fit))
+    held = [name for own in entries.values() for name in own]
+    scale = max(1.0, fit.reduced_chi_square)
+    growth = fit.parameters["fwhm"].widened / fit.parameters["fwhm"].error
+    rows = []
+
+    def row(what, stated, alternative, likelihood, parameters, kind, counted=0.0, hopeless=False):
+        square = float(np.sum(likelihood.residuals(parameters) ** 2))
+        found = parameters
+        if not hopeless:
+            found, square = _settle(likelihood, parameters)
+        width, error = _width(likelihood, found)
+        error = growth * np.sqrt(max(error**2 - counted**2, 0.0))
+        rows.append(
+            Row(what, stated, alternative, width, error, width - fit.fwhm, square, False, kind)
+        )
+
+    with steps(progress, "error budget", len(entries) + len(trials) + 3) as tell:
+        likelihood, plain = fit.likelihood, fit.parameters["fwhm"].error
+        row("counting", "", "noise", likelihood, fit.parameters, "noise")
+        for what, names in entries.items():
+            if names:
+                error = 100 * fit.parameters[names[0]].prior.sigma
+                row(what, "as stated", f"+- {error:.2g} %", likelihood,
+                    _freed(fit.parameters, names), "entry", plain)  # fmt: skip
+            tell(1)
+        row("background, sensitivity", "as stated", f"+- {100 * _MATRIX:.2g} %",
+            _doubtful(likelihood), fit.parameters, "entry", plain)  # fmt: skip
+        tell(1)
+        loose = _freed(fit.parameters, held)
+        row("all entries", "as stated", "all free", _doubtful(likelihood), loose, "all")
+        tell(1)
+        for trial in trials:
+            try:
+                other, found, now = refit(fit, trial.parameters, trial.assumed, trial.family)
+                hopeless = now > fit.chi_square + 300 * scale  # the entries will not mend that
+                row(trial.what, trial.stated, trial.alternative, _doubtful(other),
+                    _freed(found, held), "assumption", hopeless=hopeless)  # fmt: skip
+            except (FitError, SimulationError):  # no such glass gives such data
+                rows.append(Row(trial.what, trial.stated, trial.alternative, np.nan, np.nan,
+                                np.nan, np.inf, True, "assumption"))  # fmt: skip
+            tell(1)
+    return _judged(fit, rows, scale)
+
+
+def _judged(fit: LandscapeFit, rows: list[Row], scale: float) -> Budget:
+    """Mark what the data reject against the best, and take all that is left together."""
+    whole = [r for r in rows if r.kind in ("all", "assumption")]
+    best = min(r.chi_square for r in whole)
+    scale = min(scale, max(1.0, best / fit.degrees_of_freedom))
+    rows = [
+        replace(r, rejected=r in whole and r.chi_square - best > REJECTED * scale) for r in rows
+    ]
+    kept = [r for r in rows if r.kind in ("all", "assumption") and not r.rejected]
+    ends = [r.fwhm + side * 1.96 * r.error for r in kept for side in (-1, 1)]
+    low, high = fit.interval["fwhm"]
+    return Budget(
+        rows=tuple(rows),
+        interval={"fwhm": (float(min(ends)), float(max(ends)))},
+        fwhm=fit.fwhm,
+        counting=(high - low) / 2,
+    )

@@ -1,0 +1,112 @@
+"""The error budget: what each assumption does to the width, and what the data reject."""
+
+from __future__ import annotations
+
+import types
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from slim import ROOT
+
+import cait_helpers as cait
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return cait.fit_landscape([cait.read_case(ROOT / "data" / "rb_on_lbo.toml")])
+
+
+@pytest.fixture(scope="module")
+def told():
+    return []
+
+
+@pytest.fixture(scope="module")
+def budget(fit, told):
+    return cait.error_budget(fit, progress=lambda share, what: told.append((share, what)))
+
+
+def row(budget, what, alternative):
+    (found,) = [r for r in budget.rows if (r.what, r.alternative) == (what, alternative)]
+    return found
+
+
+def test_the_temperature_enters_the_width_in_proportion(budget):
+    """1 K of 323 K is 0.31 % of the width: every energy is measured in kT."""
+    assert row(budget, "temperature", "+- 0.31 %").error == pytest.approx(0.25 / 323.15, rel=0.05)
+
+
+def test_counting_is_the_smallest_part_of_the_total(fit, budget):
+    low, high = budget.interval["fwhm"]
+    assert budget.counting == pytest.approx(np.diff(fit.interval["fwhm"])[0] / 2)
+    assert high - low > 10 * budget.counting
+    assert low < 0.250 < high
+
+
+def test_one_profile_does_not_tell_sharp_from_thermal_filling(budget):
+    """A Gaussian filled thermally looks as one filled sharply that is 30 meV wider."""
+    thermal = row(budget, "filling", "Fermi-Dirac")
+    assert not thermal.rejected
+    assert -0.035 < thermal.shift < -0.025
+
+
+def test_the_data_reject_a_prefactor_of_one_over_y(budget):
+    assert row(budget, "prefactor", "1/y").rejected
+    assert row(budget, "prefactor", "1/y").shift > 0.05
+
+
+def test_the_budget_is_told_in_a_sentence_and_a_line_a_row(fit, budget):
+    report = budget.report()
+    assert f"{1e3 * fit.fwhm:.0f} meV, +- " in report
+    assert "from counting" in report
+    assert len(report.splitlines()) == 3 + len(budget.rows)
+    assert budget.figure().axes[0].get_xlabel() == "FWHM / meV"
+
+
+def test_progress_is_told_and_may_stop_the_work(fit, told):
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0.0, 1.0)
+    assert {what for _, what in told} == {"error budget"}
+
+    def enough(share, what):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cait.error_budget(fit, progress=enough)
+    with pytest.raises(KeyboardInterrupt):
+        cait.fit_landscape([fit.experiments[0].case], progress=enough)
+
+
+def test_a_fit_without_a_free_width_has_no_budget(fit):
+    held = {name: replace(p) for name, p in fit.parameters.items()}
+    held["fwhm"].vary = False
+    with pytest.raises(ValueError, match="has no free fwhm"):
+        cait.error_budget(replace(fit, parameters=held))
+
+
+@pytest.fixture(scope="module")
+def thermal(tmp_path_factory):
+    """A potassium run with Fermi-Dirac filling, by a generator that shares no code with the fit."""
+    import runpy
+
+    folder = tmp_path_factory.mktemp("thermal")
+    d = types.SimpleNamespace(**runpy.run_path(str(ROOT / "benchmarks" / "departures.py")))
+    s, rng = d.synthetic, np.random.default_rng(3)
+    truth = s.Truth(0.250, 323.15, 0.9, 1e-18, 4e-22, 10.0, 2.5e-9, 90e-9)
+    law = d.thermal_law(truth)
+    exact = d.Departure(True, 0.9, 1.0, 0.0, 1.0, False, False, "")
+    truth = replace(truth, D_foreign=d.tangent(law, truth, 0.15))
+    d.write(folder, "K", truth, law, exact, 7.94e-8, rng)
+    return cait.read_case(folder / "K.toml")
+
+
+def test_thermal_data_come_back_with_thermal_filling(thermal):
+    """250 meV within the interval; filled sharply, 276, and nothing in chi-square tells."""
+    right = cait.fit_landscape([thermal], filling="thermal")
+    low, high = right.interval["fwhm"]
+    assert abs(right.fwhm - 0.250) < 1.5 * (high - low) / 2
+    wrong = cait.fit_landscape([thermal])
+    assert 0.270 < wrong.fwhm < 0.285
+    assert wrong.misfit.sigmas < 4
