@@ -25,7 +25,7 @@ import cait_helpers as cait
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "data"))
 import synthetic
 
-WRONG = ("resolution as full width", "voltage 20 % high", "conductivity 30 % high")
+WRONG = ("resolution as full width", "voltage 12 % high", "conductivity 12 % high")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Departure:
     background: bool
     surface: bool
     wrong: str
+    size: float = 1.0  # of the errors of rate, sensitivity and stated resolution
 
 
 def draw(seed):
@@ -104,10 +105,10 @@ def write(folder, name, truth, law, departure, conductivity, rng):
     """One experiment: counts, current and a case file that does not know of the departures."""
     s = synthetic
     edges, y, when, current = s.solve(truth, native=law)
-    cuts = cycles(edges, y, 1 + 0.05 * rng.standard_normal())
+    cuts = cycles(edges, y, 1 + 0.05 * departure.size * rng.standard_normal())
     native = seen(edges, y, truth.resolution, cuts, departure.surface)
     foreign = seen(edges, 1 - y, truth.resolution, cuts, departure.surface)
-    effect = 1 + 0.01 * rng.standard_normal(2)[:, None] * (1 - native)
+    effect = 1 + 0.01 * departure.size * rng.standard_normal(2)[:, None] * (1 - native)
     beam = 1 - 0.08 * np.arange(s.CYCLES) / s.CYCLES
     back = 1.5 if departure.background else s.BACKGROUND
     rates = [s.COUNTS * native * effect[0] * beam + back,
@@ -124,7 +125,8 @@ def write(folder, name, truth, law, departure, conductivity, rng):
     readings *= 1 + s.READING * rng.standard_normal(read.size)
     rows = [f"{t:.10e}, {i:.6e}" for t, i in zip(read, readings, strict=True)]
     (folder / f"{name}_current.csv").write_text("time / s, current / A\n" + "\n".join(rows) + "\n")
-    sigma = truth.resolution * (1 + 0.15 * np.clip(rng.standard_normal(), -2, 2))
+    off_by = 0.15 * departure.size * np.clip(rng.standard_normal(), -2, 2)
+    sigma = truth.resolution * (1 + off_by)
     stated = replace(
         truth,
         temperature=truth.temperature + departure.temperature,
@@ -132,7 +134,7 @@ def write(folder, name, truth, law, departure, conductivity, rng):
         resolution=float(sigma) * (2.355 if departure.wrong == WRONG[0] else 1),
     )
     if departure.wrong == WRONG[1]:
-        stated = replace(stated, voltage=1.2 * stated.voltage)
+        stated = replace(stated, voltage=1.12 * stated.voltage)
     text = s.case_text(name, stated, when[-1], off, conductivity)
     text = text.replace(f"{s.DENSITY}", f"{s.DENSITY * departure.density}")
     if departure.background:
@@ -150,7 +152,7 @@ def triple(folder, seed):
     D_bulk = 1e-18 * 10 ** rng.uniform(-0.5, 0.5)
     conductivity = D_bulk * synthetic.DENSITY * e**2 / (k * temperature)
     conductivity *= 1 + synthetic.ERRORS["conductivity"] * rng.standard_normal()
-    conductivity *= 1.3 if departure.wrong == WRONG[2] else 1
+    conductivity *= 1.12 if departure.wrong == WRONG[2] else 1
     for name, level in (("K", 0.15), ("Rb", 0.07), ("Cs", 0.03)):
         truth = synthetic.Truth(
             fwhm, temperature, departure.occupancy, D_bulk, D_bulk,

@@ -305,7 +305,7 @@ def error_budget(fit: LandscapeFit, progress: Progress = False) -> Budget:
             Row(what, stated, alternative, width, error, width - fit.fwhm, square, False, kind)
         )
 
-    with steps(progress, "error budget", len(entries) + len(trials) + 3) as tell:
+    with steps(progress, "error budget", len(entries) + len(trials) + 2) as tell:
         likelihood, plain = fit.likelihood, fit.parameters["fwhm"].error
         row("counting", "", "noise", likelihood, fit.parameters, "noise")
         for what, names in entries.items():

@@ -393,21 +393,8 @@ class LandscapeFit:
             f"chi-square       {self.chi_square:.0f} for {self.degrees_of_freedom} degrees of"
             f" freedom ({self.reduced_chi_square:.2f})"
         )
-        lines += [f"not fitted       {text}" for text in self._left_out()]
         lines += [self.misfit.report()] if self.misfit.notable else []
         return "\n".join(lines)
-
-    def _left_out(self) -> list[str]:
-        """Cycles that a case did not exclude, but its resolution does; backgrounds found."""
-        found = []
-        for x in self.experiments:
-            skipped = x.profile.used & ~x.used
-            if skipped.any():
-                deep = 1e9 * x.profile.edges[1:][skipped].max()
-                found.append(
-                    f"{x.case.title}: above {deep:.1f} nm, where the resolution meets no glass"
-                )
-        return found
 
 
 def fit_landscape(
@@ -611,7 +598,7 @@ def _expected(likelihood: Likelihood, number: int, values, run: Run) -> tuple[di
     for ion in experiment.ions:
         distance += np.sum((levels[ion] - other[ion]) ** 2 / other[ion])
         counts[ion] = profile.background[ion] + profile.scale[ion] * fractions[ion]
-        counts[ion][experiment.used] = levels[ion]
+        counts[ion][profile.used] = levels[ion]
     return counts, distance
 
 

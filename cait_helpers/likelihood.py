@@ -16,7 +16,6 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.constants import e, k
 from scipy.optimize import least_squares
 from scipy.special import xlogy
@@ -32,7 +31,6 @@ from .resolution import Resolution, blur
 from .sims import Profile
 
 _CELLS = 120
-_MIXED = 2.0  # widths of the resolution below the surface where it meets no glass
 _RTOL = 1e-4  # of the time steps: keeps their noise out of the differences
 
 
@@ -220,8 +218,6 @@ class Experiment:
         Decimal logarithm of the bulk conductivity (S/m), and its error.
     spread : dict of str to ndarray
         Standard deviation of the counts of a channel over that of Poisson's law, (cycles,).
-    used : ndarray of bool, shape (cycles,)
-        What is fitted: neither the transient nor what the resolution mixes with the vacuum.
     background_error : float
         Standard error of the background (counts a cycle); zero holds it.
     matrix_error : float
@@ -238,7 +234,6 @@ class Experiment:
     duration: float | None
     conductivity: tuple[float, float] | None
     spread: dict[str, Array]
-    used: NDArray[np.bool_]
     background_error: float = 0.0
     matrix_error: float = 0.0
     run: Run | None = None
@@ -269,7 +264,7 @@ class Experiment:
     @cached_property
     def rows(self) -> dict[str, Row]:
         """By channel."""
-        profile, used = self.profile, self.used
+        profile, used = self.profile, self.profile.used
         return {
             ion: Row(
                 profile.counts[ion][used],
@@ -287,12 +282,15 @@ class Experiment:
         background and matrix effect are those that fit best, by Fisher scoring: maximum
         likelihood, for they enter linearly. Levels are known to 5 % before the fit.
         """
-        drift, replaced = self.profile.drift[self.used], 1 - fraction[self.case.native][self.used]
+        drift, replaced = (
+            self.profile.drift[self.profile.used],
+            1 - fraction[self.case.native][self.profile.used],
+        )
         errors = np.array([0.05, 0.05, 1, 1, 1] + [self.background_error] * 2
                           + [self.matrix_error] * 2)  # fmt: skip
         free, parts = errors > 0, []
         for column, (ion, row) in enumerate(self.rows.items()):
-            shape = fraction[ion][self.used] * row.scale
+            shape = fraction[ion][self.profile.used] * row.scale
             place = np.zeros((shape.size, errors.size))
             place[:, column] = shape
             place[:, 2:5] = shape[:, None] * drift
@@ -386,27 +384,19 @@ def gather(cases: Sequence[Case], errors: Mapping[str, float]) -> tuple[Experime
             for ion, counts in profile.counts.items()
         }
         profile, error = _with_background(case, profile)
-        width = case.resolution.width if case.resolution is not None else 0.0
-        used = profile.used & (profile.edges[:-1] >= _MIXED * width * (1 - 1e-9))
-        found.append(Experiment(case, profile, record, duration, conductivity, spread, used, error))
+        found.append(Experiment(case, profile, record, duration, conductivity, spread, error))
     return tuple(found)
 
 
 def _with_background(case: Case, profile: Profile) -> tuple[Profile, float]:
     """The profile with a background where none is stated, and the error of that number.
 
-    It is what the foreign channel counts far behind the front, where there are no foreign ions;
-    the native channel, which has no such place, is taken to have about as much.
+    That of the foreign channel is what it counts deep in the glass; the native channel, which has
+    no such place, is taken to have about as much.
     """
     if case.background is not None:
         return profile, 0.0
-    front = np.flatnonzero(profile.fraction[case.native] < 0.5)
-    last = profile.depth.size
-    deep = min((front[-1] if front.size else 0) + 1, last)
-    counts = profile.counts[case.foreign][(deep + last) // 2 :]
-    if counts.size < 5:
-        return profile, 0.0
-    level = float(np.mean(counts))
+    level = profile.background[case.foreign]
     return replace(profile, background=dict.fromkeys(profile.background, level)), level + 0.2
 
 

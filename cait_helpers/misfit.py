@@ -132,7 +132,7 @@ def judge(likelihood: Likelihood, parameters: Parameters, square: float, freedom
                 key=lambda key: np.mean(rest[key] ** 2))  # fmt: skip
     run = np.convolve(rest[worst] ** 2, np.ones(10), "valid")
     experiment = likelihood.experiments[worst[0]]
-    depth = experiment.profile.depth[experiment.used]
+    depth = experiment.profile.depth[experiment.profile.used]
     first = int(np.argmax(run))
     misfit = Misfit(
         probability=float(chi2.sf(square, freedom)),

@@ -64,7 +64,7 @@ def test_the_budget_is_told_in_a_sentence_and_a_line_a_row(fit, budget):
     assert budget.figure().axes[0].get_xlabel() == "FWHM / meV"
 
 
-def test_progress_is_told_and_may_stop_the_work(fit, told):
+def test_progress_is_told_and_may_stop_the_work(fit, budget, told):
     shares = [share for share, _ in told]
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0.0, 1.0)
@@ -96,7 +96,7 @@ def thermal(tmp_path_factory):
     s, rng = d.synthetic, np.random.default_rng(3)
     truth = s.Truth(0.250, 323.15, 0.9, 1e-18, 4e-22, 10.0, 2.5e-9, 90e-9)
     law = d.thermal_law(truth)
-    exact = d.Departure(True, 0.9, 1.0, 0.0, 1.0, False, False, "")
+    exact = d.Departure(True, 0.9, 1.0, 0.0, 1.0, False, False, "", 0.0)
     truth = replace(truth, D_foreign=d.tangent(law, truth, 0.15))
     d.write(folder, "K", truth, law, exact, 7.94e-8, rng)
     return cait.read_case(folder / "K.toml")

@@ -16,15 +16,15 @@ from cait_helpers.resolution import gaussian_resolution
 
 RUBIDIUM = cait.read_case(ROOT / "data" / "rb_on_lbo.toml")
 WRONG = {
-    "the voltage": replace(RUBIDIUM, drive=Voltage(12.0)),
-    "the conductivity": replace(RUBIDIUM, conductivity=1.3 * RUBIDIUM.conductivity),
+    "the voltage": replace(RUBIDIUM, drive=Voltage(11.3)),
+    "the conductivity": replace(RUBIDIUM, conductivity=1.14 * RUBIDIUM.conductivity),
     "entered as a full width": replace(RUBIDIUM, resolution=gaussian_resolution(2.355 * 2.5e-9)),
 }
 
 
 @pytest.mark.parametrize("cause", WRONG)
 def test_a_wrong_entry_is_named(cause):
-    """12 V for 10 V, a conductivity 30 % high, a full width for a standard deviation.
+    """11.3 V for 10 V, a conductivity 14 % high, a full width for a standard deviation.
 
     The widened interval still holds the 250 meV that the data were made with.
     """
@@ -51,14 +51,6 @@ def test_a_background_that_is_not_stated_is_fitted_and_said():
     assert fit.misfit.sigmas < 4
     low, high = fit.interval["fwhm"]
     assert low < 0.250 < high
-
-
-def test_cycles_that_the_resolution_mixes_with_the_vacuum_are_not_fitted():
-    fit = cait.fit_landscape([replace(RUBIDIUM, transient=0.0)])
-    (experiment,) = fit.experiments
-    assert not experiment.used[:5].any()
-    assert experiment.profile.edges[:-1][experiment.used].min() >= 5e-9 * (1 - 1e-6)
-    assert "not fitted" in fit.report()
 
 
 @pytest.mark.parametrize("freedom", [1, 20, 600])
