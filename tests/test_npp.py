@@ -719,7 +719,7 @@ def test_the_estimated_error_covers_the_true_one(ion, drive):
 
 
 @pytest.mark.parametrize("growth", [1.5, 2.0, 3.0])
-def test_the_estimate_is_twice_the_error_of_a_second_order_method(growth):
+def test_the_estimate_is_the_error_of_a_second_order_method(growth):
     """A front that is off by the square of the cells: from two meshes, the error of the finer."""
     solutions = []
     for cells in (100, int(100 * growth)):
@@ -728,10 +728,10 @@ def test_the_estimate_is_twice_the_error_of_a_second_order_method(growth):
         native = 0.1 + 0.9 * np.clip(0.5 + (0.5 * (nodes[1:] + nodes[:-1]) - depth) / 40, 0, 1)
         y, history = np.column_stack([1 - native, native]), np.full((2, 4), depth)
         solutions.append(scaled.Solution("", nodes, y, y, history, y[0], 0, 0, 0.0, 0.0, 0.0))
-    found = npp._estimate(*solutions, 1e-3)
+    found = npp._estimate(*solutions, 1e-3, safety=1.4)
     true = 10.0 / int(100 * growth) ** 2
-    assert found["drive"] == pytest.approx(2 * true, rel=2e-3)
-    assert found["front"] == pytest.approx(2 * true, rel=0.05)  # read where half is left, at 98
+    assert found["drive"] == pytest.approx(1.4 * true, rel=2e-3)
+    assert found["front"] == pytest.approx(1.4 * true, rel=0.05)  # read where half is left, at 98
 
 
 def test_the_estimated_error_is_honest_and_not_timid():
@@ -741,7 +741,7 @@ def test_the_estimated_error_is_honest_and_not_timid():
         run, reference = replace_lithium(ion, drive), replace_lithium(ion, drive, 1e-4)
         true = max(npp.difference(run, reference).values())
         ratios.append(true / max(run.stats.estimated_error.values()))
-    assert max(ratios) < 2  # what the estimate promises
+    assert max(ratios) < 1.2  # an estimate is no bound, but near one
     assert np.exp(np.mean(np.log(ratios))) > 0.2  # a larger estimate would only cost cells
 
 
