@@ -16,7 +16,7 @@ EXAMPLES = ROOT / "book" / "examples.txt"
 PARTS = {
     "From an instrument's tables to profiles": ("exports", "sims", "cases"),
     "The landscape": ("landscape", "families", "pair"),
-    "The simulation": ("npp", "ensemble"),
+    "The simulation": ("conditions", "npp", "ensemble"),
     "The exact front": ("fronts",),
     "The fit and its uncertainty": ("model", "likelihood", "inference", "fit", "uncertainty"),
     "Onsager coefficients and the Haven ratio": ("onsager", "lattice"),
