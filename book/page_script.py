@@ -31,7 +31,7 @@ CONSTANTS = {
     "PIECES": laws.PIECES,
     "FLOOR": laws.SMALLEST,
     "strongest_field": npp.STRONGEST_FIELD,
-    "ladder": [150, 300, 600],
+    "ladder": [150, 250, 400, 600],
     "ranges": {
         "thickness": checks.THICKNESS,
         "ion_density": checks.ION_DENSITY,

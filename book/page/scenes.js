@@ -23,7 +23,8 @@ function between(at, x, y) {
 // A run that has not come to its end has nothing to show; one that may be off says so.
 function trusted(found) {
   if (found.verdict.startsWith("not resolved:")) throw Object.assign(new Error(found.verdict), { refused: true });
-  return found.verdict === "resolved" ? "" : ` Not resolved: with ${found.cells} cells this may be off by ${percent(found.error, 1)}.`;
+  const flag = found.flag && ` Beyond the model: ${found.flag}.`;
+  return found.verdict === "resolved" ? flag : `${flag} Not resolved: with ${found.cells} cells this may be off by ${percent(found.error, 1)}.`;
 }
 const percent = (share, digits = 3) => (Number.isFinite(share) ? `${written(100 * share, digits)} %` : "an unknown share");
 const REPLACED = [["native", "lithium", 1], ["foreign", "foreign ion", 2]];
@@ -63,7 +64,7 @@ function sites(land, fraction, thermal, { moved = false, ...more } = {}) {
 async function landscape(values, data, ask) {
   const q = { ...data, ...values };
   const thermal = q.filled === "Fermi-Dirac";
-  const land = await ask("landscape", { fwhm: q.fwhm, occupancy: q.occupancy, temperature: q.temperature, thermal, ratio: 10 ** q.log_ratio });
+  const land = await ask("landscape", { fwhm: q.fwhm, occupancy: q.occupancy, temperature: q.temperature, thermal, ratio: 1e-4 });
   if (!land) return null;
   const y = q.lithium, D = land.log_D.map((value) => q.D_bulk * Math.exp(value));
   const here = q.D_bulk * Math.exp(between(y, land.fraction, land.log_D));
@@ -71,20 +72,18 @@ async function landscape(values, data, ask) {
   return {
     panels: [
       sites(land, y, thermal, {
-        handle: "lithium" in values && { x: level, y: 0, parameter: "lithium", value: (place) => between(land.bulk + place / 1000, land.energy, land.fraction) },
+        handle: "lithium" in values && {
+          x: level, y: 0, parameter: "lithium", value: (place) => between(land.bulk + place / 1000, land.energy, land.fraction),
+        },
       }),
       {
-        title: "diffusion coefficient", x: { label: "lithium fraction y", low: 0, high: 1 },
+        title: "diffusion coefficient", x: { label: "lithium fraction y", low: 0, high: 1.02 },
         y: { label: "D / m² s⁻¹", low: 1e-26, high: 1e-17, log: true },
-        curves: [
-          { name: "lithium", x: land.fraction, y: D, hue: 1 },
-          { name: "rubidium", x: [0, 1], y: [1, 1].map(() => q.D_bulk * 10 ** q.log_ratio), hue: 2, dash: true },
-        ],
-        points: [{ x: [y], y: [here], hue: 1 }, { name: "plateau behind the front", x: [land.plateau], y: [between(land.plateau, land.fraction, D)], hue: 3 }],
+        curves: [{ x: land.fraction, y: D, hue: 1 }], points: [{ x: [y], y: [here], hue: 2 }],
       },
     ],
     says: `With ${percent(y)} of the lithium left its level lies ${written(-level)} meV below that of the bulk and D is ${written(here)} m²/s. `
-      + `From y = 1 to 0.1 D falls by ${written(-between(0.1, land.fraction, land.log_D) / Math.LN10, 2)} decades; rubidium leaves a plateau of ${percent(land.plateau)}.`,
+      + `From y = 1 to 0.1 D falls by ${written(-between(0.1, land.fraction, land.log_D) / Math.LN10, 2)} decades.`,
   };
 }
 
@@ -246,4 +245,60 @@ async function find(values, data, ask) {
   };
 }
 
-const scenes = { landscape, filling: landscape, front, experiment, discretisation, fit, find };
+// Curves that the chapter has computed for some values of its sliders, straight in between. Each
+// axis of `frames` is a slider with its values, or a list with its texts; the last runs fastest.
+async function stored(values, data) {
+  let weights = [[0, 1]]; // places among the frames, and their shares
+  for (const { name, at } of data.axes) {
+    let pair = [[at.indexOf(values[name]), 1]];
+    if (typeof values[name] === "number") {
+      const map = data.logarithmic?.includes(name) ? Math.log : (value) => value;
+      const next = Math.max(1, at.findIndex((place) => place >= values[name] * (1 - 1e-12)));
+      const share = (map(values[name]) - map(at[next - 1])) / (map(at[next]) - map(at[next - 1]));
+      pair = [[next - 1, 1 - share], [next, share]];
+    }
+    weights = weights.flatMap(([place, weight]) => pair.map(([n, share]) => [place * at.length + n, weight * share]));
+  }
+  weights = weights.filter(([, weight]) => Math.abs(weight) > 1e-12);
+  const mixed = (frames) => frames[weights[0][0]].map((_, m) => weights.reduce((sum, [n, weight]) => sum + weight * frames[n][m], 0));
+  const drawn = (list) => (list ?? []).map((one) => ({ ...one, x: one.xs ? mixed(one.xs) : one.x, y: one.ys ? mixed(one.ys) : one.y }));
+  const panels = data.panels.map((one) => ({ ...one, curves: drawn(one.curves), points: drawn(one.points), areas: drawn(one.areas) }));
+  const read = (data.read ?? []).map(({ panel, curve, at }) => {
+    const { x, y } = panels[panel].curves[curve];
+    return at === undefined ? y[0] : between(at, x, y);
+  });
+  const nearest = weights.reduce((best, one) => (one[1] > best[1] ? one : best))[0];
+  const says = (data.texts ? data.texts[nearest] : data.says)
+    .replace(/\{(\d+)\}/g, (_, n) => written(read[n]))
+    .replace(/\{(\w+)\}/g, (_, name) => (typeof values[name] === "number" ? written(values[name]) : values[name]));
+  return { panels, says };
+}
+
+// Vacancies on a square lattice: where the ions are after so many attempts, and the way of one.
+async function haven({ moves, vacancies }, data, ask) {
+  const found = await ask("wander", { size: data.size, vacancies: Math.round(vacancies), moves: Math.round(moves), seed: data.seed });
+  if (!found) return null;
+  const at = (sites) => ({ x: sites.map((site) => site % data.size + 0.5), y: sites.map((site) => Math.floor(site / data.size) + 0.5) });
+  const empty = { low: 0, high: data.size, label: "lattice sites" };
+  const most = 1.1 * Math.max(1, ...found.tracer, ...found.collective);
+  const end = found.tracer.length - 1;
+  return {
+    panels: [
+      {
+        title: "the lattice", x: empty, y: empty, equal: true,
+        points: [{ ...at(found.ions), hue: 0 }, { name: "vacancies", ...at(found.holes), hue: 2 }, { name: "one ion", ...at([found.tagged]), hue: 1 }],
+      },
+      {
+        title: "how far", x: { label: "attempts", low: 0, high: Math.max(100, moves) }, y: { label: "squared distance / jumps²", low: 0, high: most },
+        curves: [
+          { name: "of an ion, mean", x: found.attempts, y: found.tracer, hue: 1 },
+          { name: "of the charge, per ion", x: found.attempts, y: found.collective, hue: 2 },
+        ],
+      },
+    ],
+    says: `After ${written(Math.round(moves))} attempts of ${Math.round(vacancies)} vacancies an ion has moved by ${written(found.tracer[end])} jumps squared on average, `
+      + `and the charge by ${written(found.collective[end])} per ion. One history is noise: the ratio of the means over many is the Haven ratio.`,
+  };
+}
+
+const scenes = { landscape, filling: landscape, front, experiment, discretisation, fit, find, haven, mixing: stored, double: stored, counts: stored, identifiability: stored };

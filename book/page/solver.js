@@ -154,12 +154,14 @@ function sampled(found, places) {
 
 // How far a run may be off, from a second one with two thirds of the cells and coarser steps.
 function estimate(coarse, fine) {
-  const share = 2 / ((fine.cells / coarse.cells) ** 2 - 1);
+  // As `npp._estimate`: but three times the likely error, for a single place may be off by more.
+  const share = 3 / ((fine.cells / coarse.cells) ** 2 - 1);
   const last = (list) => list[list.length - 1];
   const off = {};
   if (Math.min(coarse.front_depth, fine.front_depth) > 0) {
     off.front = Math.abs(coarse.front_depth / fine.front_depth - 1);
     const behind = Float64Array.from({ length: 36 }, (_, m) => 0.2 + 0.02 * m);
+    off.place = Math.abs(coarse.plateau - fine.plateau) / (fine.plateau + 1e-3);
     const [left, right] = [coarse, fine].map((one) => sampled(one, behind.map((b) => b * one.front_depth)));
     const mean = (list) => list.reduce((a, b) => a + b) / list.length;
     off.plateau = mean(left.map((value, m) => Math.abs(value - right[m]) / (Math.max(right[m], 0) + 1e-3)));
@@ -195,9 +197,9 @@ function simulate(given) {
     if (found.resolved) break;
   }
   const { failure, hopeless, resolved, ...rest } = found;
-  if (!failure && rest.largest_field > CONSTANTS.strongest_field) {
-    rest.verdict = `not resolved: the field reaches ${rest.largest_field.toPrecision(2)} V/m, and no glass is a glass there`;
-  } else rest.verdict = failure ? `not resolved: ${failure}` : resolved ? "resolved" : "not resolved";
+  rest.verdict = failure ? `not resolved: ${failure}` : resolved ? "resolved" : "not resolved";
+  rest.flag = rest.largest_field > CONSTANTS.strongest_field // as `npp.Run.flags`
+    ? `the field reaches ${rest.largest_field.toPrecision(2)} V/m: no glass is a glass there` : "";
   return rest;
 }
 
@@ -230,26 +232,64 @@ function measured({ edges, sigma, ...given }) {
   return found;
 }
 
-// Vacancies that exchange with their neighbours on a lattice of one basis, by `exchange_walk`.
-function walk({ neighbours, ways, steps, occupant, vacant, state, jumps }) {
+// Vacancies that exchange with their neighbours on a square lattice, by `lattice.exchange_walk`, and
+// the distances that the ions cover.
+function wander({ size, vacancies, moves, seed }) {
   clear();
+  const sites = size * size, turn = (n) => (n + 2 * size) % size;
   const whole = (list) => {
     const place = room(list.length);
-    const numbers = () => new BigInt64Array(instance.memory.buffer, place.at, list.length);
-    numbers().set(BigInt64Array.from(list, BigInt));
-    return { at: place.at, read: () => Array.from(numbers(), Number) };
+    const read = () => new BigInt64Array(instance.memory.buffer, place.at, list.length);
+    read().set(BigInt64Array.from(list, BigInt));
+    return { at: place.at, read };
   };
-  const sites = occupant.length, held = whole(occupant), holes = whole(vacant);
-  const seed = room(1), sums = room(3);
-  new BigUint64Array(instance.memory.buffer, seed.at, 1)[0] = state;
-  call("walk", sites, ways, vacant.length, whole(neighbours).at, room(steps.length, steps).at, held.at, holes.at, seed.at, jumps, sums.at);
-  return {
-    occupant: held.read(), vacant: holes.read(), jumps: sums.numbers[2],
-    state: new BigUint64Array(instance.memory.buffer, seed.at, 1)[0],
-  };
+  const holes = Array.from({ length: vacancies }, (_, n) => Math.floor((n + 0.5) * sites / vacancies) + (n % 3));
+  let ion = 0;
+  const occupant = whole(Array.from({ length: sites }, (_, site) => (holes.includes(site) ? -1 : ion++)));
+  const vacant = whole(holes);
+  const neighbours = whole(Array.from({ length: 4 * sites }, (_, n) => {
+    const site = n >> 2, x = site % size, y = Math.floor(site / size);
+    return [turn(x + 1) + y * size, turn(x - 1) + y * size, x + turn(y + 1) * size, x + turn(y - 1) * size][n & 3];
+  }));
+  const steps = room(12, [1, 0, 0, -1, 0, 0, 0, 1, 0, 0, -1, 0]), sums = room(3), state = whole([seed]);
+  const moved = new Float64Array(2 * ion), total = [0, 0], result = { attempts: [0], tracer: [0], collective: [0] };
+  const wrapped = (n) => turn(n + size / 2) - size / 2;
+  const base = instance.allocate(0), every = Math.max(2, 2 * Math.ceil(moves / 300));
+  let square = 0, before = occupant.read().slice();
+  for (let n = 2; n <= moves; n += 2) { // a window of the walk has two halves of an attempt at least
+    call("walk", sites, 4, vacancies, neighbours.at, steps.at, occupant.at, vacant.at, state.at, 1, sums.at);
+    instance.release(base);
+    const after = occupant.read();
+    const gone = [], come = new Map();
+    for (let site = 0; site < sites; site++) {
+      if (after[site] === before[site]) continue;
+      if (before[site] >= 0n) gone.push(site);
+      if (after[site] >= 0n) come.set(after[site], site);
+    }
+    for (const from of gone) {
+      const who = 2 * Number(before[from]), to = come.get(before[from]);
+      const step = [wrapped(to % size - from % size), wrapped(Math.floor(to / size) - Math.floor(from / size))];
+      for (const axis of [0, 1]) {
+        square += step[axis] * (2 * moved[who + axis] + step[axis]);
+        moved[who + axis] += step[axis];
+        total[axis] += step[axis];
+      }
+    }
+    before = after.slice();
+    if (n % every === 0 || n + 2 > moves) {
+      result.attempts.push(n);
+      result.tracer.push(square / ion);
+      result.collective.push((total[0] ** 2 + total[1] ** 2) / ion);
+    }
+  }
+  const last = Array.from(occupant.read(), Number), one = Math.floor(0.55 * ion);
+  result.ions = last.flatMap((who, site) => (who >= 0 && who !== one ? [site] : []));
+  result.holes = last.flatMap((who, site) => (who < 0 ? [site] : []));
+  result.tagged = last.indexOf(one);
+  return result;
 }
 
-const CALLS = { simulate, landscape, measured, walk };
+const CALLS = { simulate, landscape, measured, wander };
 
 onmessage = ({ data: { id, bytes, name, given } }) => {
   try {
