@@ -19,7 +19,8 @@ whole, unsigned = types.CPointer(types.int64), types.CPointer(types.uint64)
 def setting(k, pieces, table, lam2, beam, potentiostatic):
     """Laws without an edge, drift in proportion to the field, and a drive that never pauses."""
     laws = carray(table, (k, pieces, 4))
-    return kernels.Setting(lam2, laws, np.zeros(k), np.zeros(k), beam, potentiostatic != 0, 0.0)
+    none = np.zeros(k)
+    return kernels.Setting(lam2, laws, none, none, 0.0, beam, potentiostatic != 0, 0.0)
 
 
 def table(pieces, floor, D_bulk, sigma, occupancy, kT, unit, out):

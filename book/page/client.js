@@ -1,7 +1,5 @@
 // window.cait: the package's solver in the page. `await cait.simulate({...})` in SI units, from the
 // console or from a script; see chapters/status. The Worker keeps the page alive meanwhile.
-const PATIENCE = 8000; // ms without an answer, after which the Worker counts as dead
-
 class Solver {
   constructor(source, bytes) {
     this.source = source;
@@ -11,6 +9,8 @@ class Solver {
     this.busy = null;
     this.last = 0;
     this.dead = "";
+    this.patience = 8000; // ms without an answer, after which the Worker counts as dead
+    this.failing = false; // for tests: the next calls trap
   }
 
   start() {
@@ -58,8 +58,8 @@ class Solver {
     this.queue.delete(key);
     this.busy = call;
     this.last += 1;
-    this.watch = setTimeout(() => this.die(`no answer in ${PATIENCE / 1000} seconds`), PATIENCE);
-    this.worker.postMessage({ id: this.last, name: call.name, given: call.given });
+    this.watch = setTimeout(() => this.die(`no answer in ${this.patience / 1000} seconds`), this.patience);
+    this.worker.postMessage({ id: this.last, name: this.failing ? "trap" : call.name, given: call.given });
   }
 
   answered({ id, result, error, refused }) {

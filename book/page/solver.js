@@ -289,7 +289,10 @@ function wander({ size, vacancies, moves, seed }) {
   return result;
 }
 
-const CALLS = { simulate, landscape, measured, wander };
+// For tests: more memory than there is.
+const trap = () => { clear(); instance.allocate(2 ** 31 - 1); };
+
+const CALLS = { simulate, landscape, measured, wander, trap };
 
 onmessage = ({ data: { id, bytes, name, given } }) => {
   try {

@@ -345,17 +345,18 @@ def _computed_page(
         field = f"explorer-{scene}-{name}"
         if isinstance(choice, Sweep):
             low, high = choice.frames[0], choice.frames[-1]
-            kind, ends, step = "linear", (low, high, choice.start), (high - low) / 1000
+            kind, ends = "linear", (low, high, choice.start)
             if choice.logarithmic:
-                kind, ends, step = "log", tuple(map(math.log10, ends)), 0.002
+                kind, ends = "log", tuple(map(math.log10, ends))
+            step = (ends[1] - ends[0]) / 500
             unit = escape(choice.unit)
             controls.append(
                 f'<div class="explorer-control" data-name="{name}" data-scale="{kind}" '
                 f'data-low="{low!r}" data-high="{high!r}" data-start="{choice.start!r}" '
                 f'data-si="{choice.si!r}" data-unit="{unit}">'
                 f'<label for="{field}">{label}</label><input type="range" id="{field}" '
-                f'min="{ends[0]:.6g}" max="{ends[1]:.6g}" value="{ends[2]:.6g}" step="{step:.4g}" '
-                f'autocomplete="off" disabled><input type="number" step="any" autocomplete="off" '
+                f'min="{ends[0]:.12g}" max="{ends[1]:.12g}" value="{ends[2]:.6g}" '
+                f'step="{step:.15g}" autocomplete="off" disabled><input type="number" step="any" autocomplete="off" '
                 f'value="{choice.start:.6g}" aria-label="{label}{unit and f" in {unit}"}" disabled>'
                 f"<span>{unit}</span></div>"
             )
