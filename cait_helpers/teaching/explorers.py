@@ -356,7 +356,8 @@ def _computed_page(
                 f'data-si="{choice.si!r}" data-unit="{unit}">'
                 f'<label for="{field}">{label}</label><input type="range" id="{field}" '
                 f'min="{ends[0]:.12g}" max="{ends[1]:.12g}" value="{ends[2]:.6g}" '
-                f'step="{step:.15g}" autocomplete="off" disabled><input type="number" step="any" autocomplete="off" '
+                f'step="{step:.15g}" autocomplete="off" disabled>'
+                '<input type="number" step="any" autocomplete="off" '
                 f'value="{choice.start:.6g}" aria-label="{label}{unit and f" in {unit}"}" disabled>'
                 f"<span>{unit}</span></div>"
             )
