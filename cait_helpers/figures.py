@@ -245,6 +245,17 @@ def _draw_scatter(ax: Axes, case: Case, profile: Profile) -> None:
     ax.set(xlabel="counts a cycle", ylabel="variance / mean", ylim=(0, None))
 
 
+def _draw_bends(ax: Axes, case: Case, profile: Profile) -> None:
+    """Second differences of the fractions over their counting errors."""
+    for ion in (case.native, case.foreign):
+        variance = profile.sigma[ion] ** 2
+        error = np.sqrt(variance[2:] + 4 * variance[1:-1] + variance[:-2])
+        bend = np.where(profile.used[1:-1], np.diff(profile.fraction[ion], 2) / error, np.nan)
+        ax.plot(profile.depth[1:-1] * 1e9, bend, "o", ms=2.5, label=_plain(ion), **_marker(ion))
+    ax.axhspan(-2, 2, color="0.9", lw=0, label="two standard deviations")
+    ax.set(ylabel="second difference / error")
+
+
 def _draw_signals(ax: Axes, case: Case, profile: Profile) -> None:
     """The two signals over that of the matrix."""
     recorded = _recorded(case, profile)
@@ -304,7 +315,7 @@ _DRAWN = {
     "charge balance": _draw_charge,
     "dead time corrected": _draw_scatter,
     "counts not saturated": _draw_scatter,
-    "scatter of counting": _draw_scatter,
+    "scatter of counting": _draw_bends,
     "ions are counted": _draw_scatter,
     "ions not swapped": _draw_signals,
     "every cycle whole": _draw_cycles,

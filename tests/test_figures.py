@@ -63,3 +63,19 @@ def test_a_corner_plot_has_a_panel_for_each_parameter_and_pair():
     low, high = figure.axes[0].get_xlim()
     assert 240 < low < 250 < high < 260  # meV
     assert len(figures.corner_figure(posterior, ["fwhm"]).axes) == 1
+
+
+def test_a_check_that_fails_is_drawn_with_what_it_has_seen(case):
+    """A stated conductivity 30 % too high; a cycle that is not used; the text of an instrument."""
+    wrong = replace(case, conductivity=1.3 * case.conductivity)
+    (ax,) = figures.check_figure(wrong, "first current").axes
+    assert "FAILED" in ax.get_title()
+    stated = ax.lines[1].get_ydata()[0]
+    assert stated == pytest.approx(1.3 * ax.lines[0].get_ydata()[0], rel=0.02)
+    (ax,) = figures.check_figure(replace(case, leave_out=(100,)), "every cycle whole").axes
+    assert 100 in ax.lines[1].get_xdata()
+    (ax,) = figures.check_figure(case, "scatter of counting").axes
+    inside = np.abs(ax.lines[0].get_ydata()) < 2
+    assert inside[np.isfinite(ax.lines[0].get_ydata())].mean() > 0.9
+    assert figures._ion_text("_K$x") == " _K\\$x"  # no hidden label, and no formula
+    assert figures._ion_text("133Cs 85Rb") == "Rb$^+$"
