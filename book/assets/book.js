@@ -28,6 +28,11 @@ for (const explorer of document.querySelectorAll(".explorer:not([data-scene])"))
   show(); // a reload may have kept the sliders where they were
 }
 
+// The verdicts of the ledger in their colours; the words say the same.
+for (const verdict of document.querySelectorAll("td strong")) {
+  verdict.classList.add("verdict", `verdict-${verdict.textContent.replaceAll(" ", "-")}`);
+}
+
 // On paper nothing unfolds.
 addEventListener("beforeprint", () => {
   for (const folded of document.querySelectorAll("details")) folded.open = true;
