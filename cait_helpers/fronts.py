@@ -127,6 +127,8 @@ class Front:
         Speed s of the front in units of J/N.
     ratio : float
         D_native / D_foreign at the plateau.
+    exchange : callable, optional
+        D~ over its Nernst-Planck value, against the fraction of the native ion.
     """
 
     D_native: Law
@@ -135,6 +137,7 @@ class Front:
     plateau: float
     speed: float
     ratio: float
+    exchange: Law | None = None
 
     # S = y r + 1 - y with r = D_native/D_foreign is the conductivity over that of foreign ions
     # alone; t = y r / S. The front moves at s = 1/S(plateau), the lowest S there is.
@@ -226,11 +229,13 @@ class Front:
 
         (D_foreign/v) / (1 - D_foreign/(D_native s)) with v = s J/N the speed of the front and
         both coefficients ahead of it: for constant coefficients the scale of the logistic wave.
+        Times the ``exchange`` there, if there is one.
         ``flux_per_N`` is J/N (m/s); a ValueError says if there is no sharp front.
         """
         flux = self._flux(flux_per_N)
         r = float(self._ratio(np.asarray(1.0))[0])
-        return float(self.D_native(1.0)) / (flux * (self.speed * r - 1))
+        scale = 1.0 if self.exchange is None else float(self.exchange(1.0))
+        return scale * float(self.D_native(1.0)) / (flux * (self.speed * r - 1))
 
     def _flux(self, flux_per_N: float) -> float:
         if self.kind == "rarefaction":
@@ -288,7 +293,9 @@ class Front:
             node, weight = _gauss(np.full(close.sum(), self.plateau), y[close], 8)
             ratio, slope = self._ratio(node)
             excess[close] = np.sum(weight * (ratio * (1 + slope) - 1), axis=-1)
-        return np.asarray(self.D_native(np.maximum(y, SMALLEST))) * p / (self.speed * excess)
+        scale = 1.0 if self.exchange is None else np.asarray(self.exchange(y), dtype=float)
+        native = np.asarray(self.D_native(np.maximum(y, SMALLEST)))
+        return scale * native * p / (self.speed * excess)
 
     @cached_property
     def resistance(self) -> float:
@@ -309,7 +316,9 @@ class Front:
         return float(self.D_native(1.0)) * float(mean)
 
 
-def front(D_native: float | Law, D_foreign: float | Law) -> Front:
+def front(
+    D_native: float | Law, D_foreign: float | Law, exchange: float | Law | None = None
+) -> Front:
     """Exact front of a replacement experiment in the electroneutral drift limit.
 
     The plateau is the fraction with the highest y (1 - D_native/D_foreign): the tangent from the
@@ -321,6 +330,11 @@ def front(D_native: float | Law, D_foreign: float | Law) -> Front:
     D_native, D_foreign : float or callable
         Diffusion coefficients (m^2/s), positive. A callable takes the fraction of its own ion,
         from 1e-12 to 1 (smooth and defined to 1.003 if it has no ``log_slope``).
+        Where the ions are coupled (L_12) these are D_i,mig, which fix t(y) and so the plateau, the
+        speed and the fan.
+    exchange : float or callable, optional
+        D~ over the D_native D_foreign/(...) that both imply, positive: a Haven ratio, or a function
+        of the fraction of the native ion (`PairLandscape.exchange`). Only the wave depends on it.
 
     Returns
     -------
@@ -349,7 +363,13 @@ def front(D_native: float | Law, D_foreign: float | Law) -> Front:
     ratio = float(_ratio(native, foreign, np.asarray(plateau))[0])
     speed = 1 / (plateau * ratio + 1 - plateau)
     kind = {0.0: "wave", 1.0: "rarefaction"}.get(plateau, "shock")
-    return Front(native, foreign, kind, plateau, speed, ratio)
+    if exchange is not None and not callable(exchange):
+        exchange = tabulated_diffusivity([0.0, 1.0], [require("exchange", exchange, 1e-6, 1e6)] * 2)
+    if exchange is not None:
+        values = np.asarray(exchange(y), dtype=float)
+        if values.shape != y.shape or not np.all(np.isfinite(values) & (values > 0)):
+            raise ValueError("exchange must map an array of fractions to positive values")
+    return Front(native, foreign, kind, plateau, speed, ratio, exchange)
 
 
 def drift_profiles(

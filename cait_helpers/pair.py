@@ -54,7 +54,7 @@ So D* < D_sigma (Haven ratio H < 1), and a current of one ion drags the other. M
 
 They are exact where the two ions differ in colour only (correlation 1, equal w): then D_sigma and
 D* cannot depend on y, and L_12 = n_1 n_2 (D_sigma - D*)/(N kT). Elsewhere they are an
-approximation that the Monte Carlo of `lattice` measures. Note what they leave alone: sum_j L_ij,
+approximation that the Monte Carlo of `pair_walk` measures. Note what they leave alone: sum_j L_ij,
 so that D_i,mig, the transference numbers, and every drift-limit front are those of L_12 = 0.
 L_12 > 0 slows the exchange only: D~ carries the factor H.
 
@@ -584,6 +584,19 @@ class PairLandscape:
             edge = float(law(logit(1 - NEARLY_PURE), 1)) / NEARLY_PURE
             made.append(PairDiffusivity(float(D), law, edge))
         return made[0], made[1]
+
+    def exchange(
+        self, temperature: float, occupancy: float, haven: float = 1.0
+    ) -> Callable[[ArrayLike], Array]:
+        """D~ over its Nernst-Planck value, H Theta, against the fraction of the native ion.
+
+        For `front`. Parameters as in `coefficients`; 1e-12 and less from an end count as the end.
+        """
+        haven = require("haven", haven, np.nextafter(0, 1), 1.0)
+        ratios = np.linspace(-PURE, PURE, 2 * int(np.ceil(PURE / 0.2)) + 1)
+        step = self._curves(ratios, temperature, occupancy, 1.0)[0].step
+        theta = scipy.interpolate.CubicSpline(ratios, step[0] - step[1])
+        return lambda fraction: haven * theta(_ratios(fraction)[0]).reshape(np.shape(fraction))
 
     def _curves(
         self, ratios: Array, temperature: float, occupancy: float, lattice_factor: float

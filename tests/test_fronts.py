@@ -343,6 +343,19 @@ def test_the_wave_of_constant_coefficients_is_the_logistic_function(log_m, log_f
     np.testing.assert_allclose(found.wave(z * width, flux), 1 / (1 + np.exp(-z)), atol=1e-11)
 
 
+def test_an_exchange_stretches_the_wave_and_nothing_else():
+    """D~ three times as large: three times the width, the same plateau, speed and fan."""
+    found, plain = front(PAPER, K, 3.0), front(PAPER, K)
+    assert (found.plateau, found.speed, found.shocks) == (plain.plateau, plain.speed, plain.shocks)
+    x = np.linspace(-5e-9, 5e-9, 11)
+    np.testing.assert_allclose(found.wave(3 * x, 1e-8), plain.wave(x, 1e-8), rtol=1e-9)
+    assert found.width(1e-8) == pytest.approx(3 * plain.width(1e-8), rel=1e-12)
+    with pytest.raises(ValueError, match="exchange = 0 is outside"):
+        front(PAPER, K, 0.0)
+    with pytest.raises(ValueError, match="exchange must map an array of fractions to positive"):
+        front(PAPER, K, lambda y: -y)
+
+
 @every_front
 def test_the_wave_obeys_the_balance_in_the_moving_frame(found):
     """D~ y' = (J/N)[t(y) - t* - s (y - y*)], y' by differences; half-way at x = 0."""

@@ -378,6 +378,29 @@ def test_the_laws_are_the_coefficients_with_their_slopes(pair, factor):
         assert law.log_slope(1.0) == pytest.approx(slope, rel=1e-4, abs=1e-6)
 
 
+def test_a_coupled_front_has_the_plateau_of_an_uncoupled_one_and_its_own_width():
+    """The wave obeys N D~ dy/dx = J [t - t_p - s (y - y_p)] with the D~ of the Onsager matrix."""
+    pair, flux = pair_landscape(PAPER, PAPER, 0.3), 1e-11
+    laws = pair.laws(T, OCC, 1e-18, 1e-20)
+    found = front(*laws, pair.exchange(T, OCC, 0.6))
+    plain = front(*laws)
+    assert (found.plateau, found.speed) == (plain.plateau, plain.speed)
+    x = np.linspace(-3, 3, 7) * plain.width(flux)
+    h = 1e-3 * plain.width(flux)
+    y = found.wave(x, flux)
+    slope = (found.wave(x + h, flux) - found.wave(x - h, flux)) / (2 * h)
+    exact = pair.coefficients(y, T, OCC, 1e-18, 1e-20, haven=0.6)
+    t = onsager_share(exact, y)
+    behind = onsager_share(pair.coefficients(found.plateau, T, OCC, 1e-18, 1e-20), found.plateau)
+    drive = t - behind - found.speed * (y - found.plateau)
+    np.testing.assert_allclose(exact.interdiffusivity * slope, flux * drive, rtol=1e-3)
+    assert found.width(flux) == pytest.approx(0.6 * plain.width(flux), rel=1e-4)
+
+
+def onsager_share(found, y):
+    return found.D_native * y / (found.D_native * y + found.D_foreign * (1 - y))
+
+
 def test_the_laws_run_in_a_simulation():
     """Lithium behind the front of the full equations, at a field that leaves little diffusion."""
     laws = pair_landscape(PAPER, PAPER, 0.0).laws(T, OCC, 1e-18, 1e-20)
