@@ -106,7 +106,7 @@ def plot_diffusivities(
 def plot_sed(ax: Axes, sed: Any, occupancy: float, plateau: float | None = None) -> Axes:
     """A site energy distribution against energy from the bulk Fermi level.
 
-    Filled sites are shaded; above the level of a ``plateau`` darker: the ions that have moved.
+    Filled sites are shaded; above the level of a ``plateau`` darker: what the paper calls mobile.
     """
     level = float(fermi_level(sed, 1.0, occupancy))
     energy = np.linspace(sed.ppf(1e-5), sed.ppf(1 - 1e-5), 400)
@@ -116,8 +116,8 @@ def plot_sed(ax: Axes, sed: Any, occupancy: float, plateau: float | None = None)
     ax.fill_between(relative, density, where=energy <= level, color="C0", alpha=0.25, lw=0)
     if plateau is not None:
         bottom = float(fermi_level(sed, max(plateau, 1e-12), occupancy))
-        moved = (energy <= level) & (energy >= bottom)
-        ax.fill_between(relative, density, where=moved, color="C0", alpha=0.55, lw=0)
+        mobile = (energy <= level) & (energy >= bottom)
+        ax.fill_between(relative, density, where=mobile, color="C0", alpha=0.55, lw=0)
     ax.axvline(0, color="k", ls="--", lw=1)
     ax.set(
         xlabel="energy from the Fermi level of untouched glass / meV", ylabel="density / eV$^{-1}$",
