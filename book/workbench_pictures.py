@@ -42,7 +42,7 @@ def main(address: str) -> None:
         tab.locator("button:enabled", has_text="Fit").click()
         tab.get_by_text("Fitted in").wait_for()
         tab.wait_for_timeout(1000)
-        _keep(tab, "workbench_fit.png", "3. From counts", "6. Report")
+        _keep(tab, "workbench_fit.png", "3. From counts", "6. How sure?")
 
 
 def _keep(tab, name: str, first: str, behind: str) -> None:

@@ -19,13 +19,14 @@ from typing import Any
 import ipywidgets as w
 from IPython.display import display
 
+from .budget import error_budget
 from .checks import require
 from .entries import IONS, QUANTITIES, entries_of
 from .families import FAMILIES
 from .figures import channels_figure, check_figure, landscape_figure, steps_figure
 from .fit import fit_landscape
 from .report import save_report
-from .report_page import numbers, picture
+from .report_page import budget_section, numbers, picture
 from .run_form import Dropped, RunForm, look_into
 
 _STYLE = """
@@ -169,6 +170,10 @@ class Workbench:
         self.start.on_click(lambda _: self.start_fit())
         self.stop = w.Button(description="Stop", disabled=True)
         self.stop.on_click(lambda _: self._stop.set())
+        self.weigh = w.Button(description="Vary every assumption", disabled=True)
+        self.weigh.layout.width = "14rem"
+        self.weigh.on_click(lambda _: self.start_budget())
+        self.shares = w.HTML()
         self.bar = w.FloatProgress(max=1.0, layout={"width": "16rem"})
         self.status, self.outcome = w.HTML(), w.HTML()
         self.save = w.Button(description="Save report", disabled=True)
@@ -191,7 +196,8 @@ class Workbench:
                 head("4. Checks"), self.checks, self.check, self.check_figure,
                 head("5. Fit"), row(self.occupancy, self.family),
                 row(self.start, self.stop, self.bar), self.status, self.outcome,
-                head("6. Report"), row(self.save), self.saved,
+                head("6. How sure?"), row(self.weigh), self.shares,
+                head("7. Report"), row(self.save), self.saved,
             ]
         )  # fmt: skip
         self.box.add_class("cait-bench")
@@ -388,7 +394,7 @@ class Workbench:
         if self.fit is not None:
             self.status.value = self._note("look", "An entry has changed: fit again.")
         self.fit = self.budget = None
-        self.save.disabled = True
+        self.save.disabled = self.weigh.disabled = True
         self.start.disabled = self._busy or not all(run.result.ready for run in self.runs)
 
     # --- fit, budget, report ---
@@ -425,9 +431,9 @@ class Workbench:
                 self.bar.value, self.stop.disabled = 0.0, True
                 self._thread = None
                 self.start.disabled = not all(run.result.ready for run in self.runs)
-                self.save.disabled = self.fit is None
+                self.save.disabled = self.weigh.disabled = self.fit is None
 
-        self.start.disabled = self.save.disabled = True
+        self.start.disabled = self.save.disabled = self.weigh.disabled = True
         self.stop.disabled = False
         words = "Under way. The first run after an installation compiles the solver: half a minute."
         self.status.value = self._note("read", words)
@@ -450,7 +456,7 @@ class Workbench:
             self.status.value = self._note("wrong", str(error))
             return
         self.fit = self.budget = None
-        self.outcome.value = self.saved.value = ""
+        self.outcome.value = self.shares.value = self.saved.value = ""
         family = self.family.value
 
         def work(progress: Callable[[float, str], None]) -> None:
@@ -467,6 +473,19 @@ class Workbench:
             self.fit = fit
             took = time.monotonic() - begin
             self.status.value = self._note("read", f"Fitted in {took:.1f} s.")
+
+        self._in_thread(work)
+
+    def start_budget(self) -> None:
+        """Vary every assumption of the fit, in a thread."""
+        fit = self.fit
+
+        def work(progress: Callable[[float, str], None]) -> None:
+            budget = error_budget(fit, progress=progress)
+            if fit is self.fit:  # no entry has changed meanwhile
+                self.shares.value = f'<div class="cait-result">{budget_section(budget)}</div>'
+                self.budget = budget
+                self.status.value = self._note("read", "Every assumption was varied.")
 
         self._in_thread(work)
 

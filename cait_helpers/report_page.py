@@ -21,6 +21,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from .budget import Budget
 from .cases import Case, element
 from .figures import landscape_figure, steps_figure
 from .fit import LandscapeFit
@@ -155,7 +156,7 @@ def report_page(
     files: Mapping[str, bytes],
     versions: Mapping[str, str],
     assumptions: Sequence[str] = (),
-    budget: Any = None,
+    budget: Budget | None = None,
 ) -> str:
     """The whole report as one page.
 
@@ -169,8 +170,7 @@ def report_page(
         Of the software, by name.
     assumptions : sequence of str
         What was assumed for the user, a line each.
-    budget : optional
-        Of `error_budget`.
+    budget : Budget, optional
     """
     cases = [experiment.case for experiment in fit.experiments]
     title = "; ".join(case.title for case in cases)
@@ -216,6 +216,15 @@ def _short(cases: Sequence[Case]) -> str:
     return "-".join(dict.fromkeys(element(case.foreign) for case in cases)) + "_report"
 
 
-def budget_section(budget: Any) -> str:
-    """The error budget as text."""
-    return f"<pre>{escape(budget.report())}</pre>"
+def budget_section(budget: Budget) -> str:
+    """The error budget: its sentence, its figure, and a line for each assumption, as HTML."""
+    rows = [
+        (r.what, r.stated, r.alternative, f"{r.fwhm * 1e3:.1f}", f"{r.shift * 1e3:+.1f}",
+         f"{r.error * 1e3:.1f}", "rejected" if r.rejected else "allowed")
+        for r in budget.rows
+    ]  # fmt: skip
+    head = ("what", "stated", "else", "FWHM / meV", "shift / meV", "error / meV", "by the data")
+    figure = picture(
+        budget.figure(), "One bar for each assumption: the width with it, and its error.", "svg"
+    )
+    return f"<p>{escape(budget.sentence)}.</p><figure>{figure}</figure>{table(rows, head)}"

@@ -309,12 +309,18 @@ def test_six_typed_entries_fit_the_shipped_rubidium_run_and_save_its_report(tmp_
     bench.start_fit()
     bench.join()
     assert bench.fit.fwhm == pytest.approx(0.250, abs=2e-3), bench.status.value
+    bench.start_budget()
+    bench.join()
+    low, high = bench.budget.interval["fwhm"]
+    assert low < 0.250 < high, bench.status.value
+    assert bench.budget.sentence in bench.shares.value
     bench.save_report()
     [folder] = tmp_path.iterdir()
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert f"{bench.fit.fwhm * 1e3:.1f} meV" in page
     assert not re.search(r"(src|href)=.?https?:", page)  # nothing is fetched
     assert "the end of the recorded current" in page  # what was assumed
+    assert bench.budget.sentence in page
     packed = base64.b64decode(re.search(r"application/zip;base64,([^\"]+)", page)[1])
     inside = {}
     with zipfile.ZipFile(io.BytesIO(packed)) as pack:
