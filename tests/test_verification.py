@@ -28,16 +28,6 @@ def run(request):
     return replace(request.param, cait.Voltage(10.0))
 
 
-def test_every_ion_is_conserved_to_1e_10(run):
-    """The beam ion enters with the charge; Gauss's law holds the sum of all ions at N."""
-    entered = run.amount(run.beam) - run.initial_amount[run.beam]
-    assert entered == pytest.approx(run.charge[-1] / e, rel=1e-10)
-    everything = run.amount("Li") + run.amount(run.beam)
-    before = run.initial_amount["Li"] + run.initial_amount[run.beam]
-    # but for eps dE / e at the back electrode, one Li leaves there for each ion that enters
-    assert everything == pytest.approx(before, rel=1e-10)
-
-
 def test_no_fraction_is_negative_and_the_run_shows_its_accuracy(run):
     """Fractions stay above minus round-off; the estimated errors are below rtol."""
     assert min(fraction.min() for fraction in run.fraction.values()) > -1e-12
@@ -79,15 +69,6 @@ def test_a_thin_front_leaves_the_plateau_of_the_exact_theory_to_one_percent():
     assert front.plateau == pytest.approx(exact[-1], rel=0.02)
 
 
-def test_the_estimated_error_covers_the_true_one(run):
-    """Against a run of a ten times smaller rtol."""
-    finer = replace(run.beam, cait.Voltage(10.0), rtol=1e-4)
-    true = abs(run.front_depth / finer.front_depth - 1)
-    assert true < 2 * max(run.stats.estimated_error["front"], 1e-5)
-    assert abs(run.time[-1] / finer.time[-1] - 1) < 2 * run.rtol
-    assert run.plateau == pytest.approx(finer.plateau, rel=2 * run.rtol)
-
-
 def test_a_grid_of_one_nanometre_is_not_called_resolved():
     """The trap: a grid coarser than the front gives a plateau of its own."""
     glass = cait.Glass(200e-9, 1.38e28, 8.0, 323.15)
@@ -105,27 +86,6 @@ def test_a_grid_of_one_nanometre_is_not_called_resolved():
     assert not coarse.resolved
     # some per cent here; which way and how far is the grid's choice, not the physics'
     assert abs(coarse.plateau / resolved.plateau - 1) > 10 * resolved.rtol
-
-
-def test_a_second_ion_follows_the_first_and_all_three_are_conserved():
-    """Sequential CAIT: Rb+, then Cs+ into the glass that Rb+ has left."""
-    first = replace("Rb", cait.Voltage(10.0), charge=150.0)
-    second = cait.simulate(
-        GLASS,
-        {"Li": LAW, "Rb": FOREIGN["Rb"], "Cs": FOREIGN["Cs"]},
-        native="Li",
-        beam="Cs",
-        drive=cait.Voltage(10.0),
-        until=cait.Charge(80.0),
-        start=first,
-        rtol=3e-3,
-    )
-    assert second.amount("Rb") == pytest.approx(second.initial_amount["Rb"], rel=1e-10)
-    sheet = first.sheet_charge / e
-    assert second.initial_amount["Rb"] == pytest.approx(first.amount("Rb") - sheet, rel=1e-10)
-    entered = second.amount("Cs") - second.initial_amount["Cs"]
-    assert entered == pytest.approx(second.charge[-1] / e, rel=1e-10)
-    assert min(fraction.min() for fraction in second.fraction.values()) > -1e-12
 
 
 def test_a_law_is_asked_again_each_time():
@@ -149,22 +109,3 @@ def test_a_law_is_asked_again_each_time():
     before = voltage()
     scale["D"] = 1e-18
     assert voltage() < 0.2 * before
-
-
-def test_a_current_that_uses_up_the_plate_is_refused_at_the_door():
-    """1e-4 A/m^2 for 1e8 s is 45 times the native charge of 100 nm of glass."""
-    with pytest.raises(ValueError, match="native charge of the plate"):
-        cait.simulate(
-            cait.Glass(1e-7, 1.38e28, 8.0, 350.0),
-            {"Li": LAW, "K": 1e-23},
-            native="Li",
-            beam="K",
-            drive=cait.CurrentDensity(1e-4),
-            until=cait.Duration(1e8),
-        )
-
-
-def test_a_number_written_as_text_is_refused():
-    """It would pass the range and fail in the middle of a simulation."""
-    with pytest.raises(ValueError, match="thickness = '5e-4' is not a number"):
-        cait.Glass("5e-4", 1.38e28, 8.0, 350.0)
