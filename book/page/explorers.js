@@ -139,8 +139,9 @@ class Control {
     for (const field of this.fields) field.disabled = false;
     this.set(this.start);
     this.slider?.addEventListener("input", () => {
-      const place = this.slider.valueAsNumber;
-      this.show(Number((this.log ? 10 ** place : place).toPrecision(4)), this.slider);
+      const share = this.slider.valueAsNumber / Number(this.slider.max);
+      const number = this.log ? this.low * (this.high / this.low) ** share : this.low + share * (this.high - this.low);
+      this.show(Number(number.toPrecision(4)), this.slider);
       changed();
     });
     this.box?.addEventListener("change", () => { this.set(this.box.value); changed(); });
@@ -159,7 +160,8 @@ class Control {
 
   show(number, from) {
     this.now = number;
-    if (from !== this.slider) this.slider.value = this.log ? Math.log10(number) : number;
+    const share = this.log ? Math.log(number / this.low) / Math.log(this.high / this.low) : (number - this.low) / (this.high - this.low);
+    if (from !== this.slider) this.slider.value = Math.round(share * Number(this.slider.max));
     this.box.value = Number(number.toPrecision(6));
     this.slider.setAttribute("aria-valuetext", `${written(number, 4)} ${this.unit}`.trim());
   }

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 from ..checks import LARGEST, POSITIVE, require, require_all
 
 MOST_FRAMES = 36  # every frame is stored in the page, at about 12 kB
+_STEPS = 500  # of a slider on a page that computes
 _LOGARITHMIC = 20.0  # the slider of a sweep from one value to so many times as much
 
 
@@ -348,15 +349,14 @@ def _computed_page(
             kind, ends = "linear", (low, high, choice.start)
             if choice.logarithmic:
                 kind, ends = "log", tuple(map(math.log10, ends))
-            step = (ends[1] - ends[0]) / 500
+            place = round(_STEPS * (ends[2] - ends[0]) / (ends[1] - ends[0]))
             unit = escape(choice.unit)
             controls.append(
                 f'<div class="explorer-control" data-name="{name}" data-scale="{kind}" '
                 f'data-low="{low!r}" data-high="{high!r}" data-start="{choice.start!r}" '
                 f'data-si="{choice.si!r}" data-unit="{unit}">'
                 f'<label for="{field}">{label}</label><input type="range" id="{field}" '
-                f'min="{ends[0]:.12g}" max="{ends[1]:.12g}" value="{ends[2]:.6g}" '
-                f'step="{step:.15g}" autocomplete="off" disabled>'
+                f'min="0" max="{_STEPS}" step="1" value="{place}" autocomplete="off" disabled>'
                 '<input type="number" step="any" autocomplete="off" '
                 f'value="{choice.start:.6g}" aria-label="{label}{unit and f" in {unit}"}" disabled>'
                 f"<span>{unit}</span></div>"
