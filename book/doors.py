@@ -9,10 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numba import carray, types
 
-from cait_helpers import elementary, kernels, lattice, reading
+from cait_helpers import elementary, kernels, reading
 
 i4, f8, at = types.int32, types.float64, types.CPointer(types.float64)
-whole, unsigned = types.CPointer(types.int64), types.CPointer(types.uint64)
 
 
 @elementary.jit
@@ -157,16 +156,6 @@ def blur(points, x, y, edges, places, sigma, out):
         before = total
 
 
-def walk(sites, ways, vacancies, neighbours, steps, occupant, vacant, state, jumps, sums):
-    """So many attempts of vacancies to exchange with a neighbour, on a lattice with one basis."""
-    vectors = carray(steps, (1, ways, 3))
-    kind = np.zeros(sites, np.int64)
-    lattice.exchange_walk(
-        carray(neighbours, (sites, ways)), vectors, kind, carray(occupant, sites),
-        carray(vacant, vacancies), carray(state, 1), 1, jumps, jumps, carray(sums, 3),
-    )  # fmt: skip
-
-
 #: name -> the function and the types of its arguments
 DOORS = {
     "table": (table, (i4, f8, f8, f8, f8, f8, f8, at)),
@@ -181,5 +170,4 @@ DOORS = {
     "front": (front, (i4, at, at, at)),
     "landscape": (landscape, (i4, f8, f8, f8, i4, f8, at)),
     "blur": (blur, (i4, at, at, i4, at, f8, at)),
-    "walk": (walk, (i4, i4, i4, whole, at, whole, whole, unsigned, i4, at)),
 }

@@ -24,10 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = (
-    *(
-        ROOT / "cait_helpers" / name
-        for name in ("elementary.py", "kernels.py", "lattice.py", "reading.py")
-    ),
+    *(ROOT / "cait_helpers" / name for name in ("elementary.py", "kernels.py", "reading.py")),
     *(ROOT / "book" / name for name in ("doors.py", "wasm.py")),
 )
 #: Code for one kind of machine whose optimiser has not been at work: that is left to wasm's.

@@ -232,67 +232,10 @@ function measured({ edges, sigma, ...given }) {
   return found;
 }
 
-// Vacancies that exchange with their neighbours on a square lattice, by `lattice.exchange_walk`, and
-// the distances that the ions cover.
-function wander({ size, vacancies, moves, seed }) {
-  clear();
-  const sites = size * size, turn = (n) => (n + 2 * size) % size;
-  const whole = (list) => {
-    const place = room(list.length);
-    const read = () => new BigInt64Array(instance.memory.buffer, place.at, list.length);
-    read().set(BigInt64Array.from(list, BigInt));
-    return { at: place.at, read };
-  };
-  const holes = Array.from({ length: vacancies }, (_, n) => Math.floor((n + 0.5) * sites / vacancies) + (n % 3));
-  let ion = 0;
-  const occupant = whole(Array.from({ length: sites }, (_, site) => (holes.includes(site) ? -1 : ion++)));
-  const vacant = whole(holes);
-  const neighbours = whole(Array.from({ length: 4 * sites }, (_, n) => {
-    const site = n >> 2, x = site % size, y = Math.floor(site / size);
-    return [turn(x + 1) + y * size, turn(x - 1) + y * size, x + turn(y + 1) * size, x + turn(y - 1) * size][n & 3];
-  }));
-  const steps = room(12, [1, 0, 0, -1, 0, 0, 0, 1, 0, 0, -1, 0]), sums = room(3), state = whole([seed]);
-  const moved = new Float64Array(2 * ion), total = [0, 0], result = { attempts: [0], tracer: [0], collective: [0] };
-  const wrapped = (n) => turn(n + size / 2) - size / 2;
-  const base = instance.allocate(0), every = Math.max(2, 2 * Math.ceil(moves / 300));
-  let square = 0, before = occupant.read().slice();
-  for (let n = 2; n <= moves; n += 2) { // a window of the walk has two halves of an attempt at least
-    call("walk", sites, 4, vacancies, neighbours.at, steps.at, occupant.at, vacant.at, state.at, 1, sums.at);
-    instance.release(base);
-    const after = occupant.read();
-    const gone = [], come = new Map();
-    for (let site = 0; site < sites; site++) {
-      if (after[site] === before[site]) continue;
-      if (before[site] >= 0n) gone.push(site);
-      if (after[site] >= 0n) come.set(after[site], site);
-    }
-    for (const from of gone) {
-      const who = 2 * Number(before[from]), to = come.get(before[from]);
-      const step = [wrapped(to % size - from % size), wrapped(Math.floor(to / size) - Math.floor(from / size))];
-      for (const axis of [0, 1]) {
-        square += step[axis] * (2 * moved[who + axis] + step[axis]);
-        moved[who + axis] += step[axis];
-        total[axis] += step[axis];
-      }
-    }
-    before = after.slice();
-    if (n % every === 0 || n + 2 > moves) {
-      result.attempts.push(n);
-      result.tracer.push(square / ion);
-      result.collective.push((total[0] ** 2 + total[1] ** 2) / ion);
-    }
-  }
-  const last = Array.from(occupant.read(), Number), one = Math.floor(0.55 * ion);
-  result.ions = last.flatMap((who, site) => (who >= 0 && who !== one ? [site] : []));
-  result.holes = last.flatMap((who, site) => (who < 0 ? [site] : []));
-  result.tagged = last.indexOf(one);
-  return result;
-}
-
 // For tests: more memory than there is.
 const trap = () => { clear(); instance.allocate(2 ** 31 - 1); };
 
-const CALLS = { simulate, landscape, measured, wander, trap };
+const CALLS = { simulate, landscape, measured, trap };
 
 onmessage = ({ data: { id, bytes, name, given } }) => {
   try {
