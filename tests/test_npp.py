@@ -876,6 +876,24 @@ def test_fractions_are_right_down_to_the_last_decades(fwhm, log_m, rtol):
     assert run.resolved
 
 
+@pytest.mark.parametrize("immobile", [0.02, 0.1, 0.3, 0.5])
+def test_an_immobile_share_stays_behind_the_front(immobile):
+    """The paper's landscape with ions that never move: the exact plateau above them, in few steps.
+
+    Where the fan comes down to them D falls to nothing within a thousandth of the fraction.
+    """
+    law = activated_diffusivity(gaussian_sed(0.250), D_BULK, T, 0.9, immobile=immobile)
+    laws = {"Li": law, "Rb": FOREIGN["Rb"]}
+    run = simulate(PLATE, laws, "Li", "Rb", Voltage(10.0), Charge(CHARGE))
+    theory = front(law, FOREIGN["Rb"])
+    assert run.resolved and run.stats.steps < 300
+    check_balances(run)
+    found, exact = run.plateau - immobile, float(theory.fan(0.9 * theory.speed)) - immobile
+    assert found == pytest.approx(exact, rel=0.02, abs=1e-5)
+    assert run.front_depth == pytest.approx(float(theory.depth(CHARGE, N)), rel=5e-3)
+    assert run.fraction["Li"].min() > immobile - 1e-9
+
+
 def test_a_law_may_return_one_number_for_all_fractions():
     """A constant written as a function is a constant."""
     how = {"native": "Li", "beam": "K", "drive": Voltage(10.0), "until": Charge(20.0), "mesh": 60}
