@@ -108,12 +108,12 @@ class Budget:
         lines = [
             self.sentence,
             f"total 95 %: {low:.1f} to {high:.1f} meV",
-            f"{'what':26}{'stated':>12}{'else':>16}{'FWHM':>8}{'shift':>8}{'error':>7}"
-            f"{'chi2':>9}  data",
+            f"{'what':24}{'stated':>10}{'else':>21}{'FWHM':>7}{'shift':>7}{'error':>6}"
+            f"{'chi2':>7}  data",
         ]
         lines += [
-            f"{r.what:26}{r.stated:>12}{r.alternative:>16}{1e3 * r.fwhm:8.1f}{1e3 * r.shift:+8.1f}"
-            f"{1e3 * r.error:7.1f}{r.chi_square:9.0f}  {'rejected' if r.rejected else 'allowed'}"
+            f"{r.what:24}{r.stated:>10}{r.alternative:>21}{1e3 * r.fwhm:7.1f}{1e3 * r.shift:+7.1f}"
+            f"{1e3 * r.error:6.1f}{r.chi_square:7.0f}  {'rejected' if r.rejected else 'allowed'}"
             for r in self.rows
         ]
         return "\n".join(lines)
@@ -169,7 +169,7 @@ def _entries(fit: LandscapeFit) -> dict[str, list[str]]:
         "voltage": ["voltage"],
         "ion density": ["density"],
         "plate thickness": [f"thickness_{n}" for n in cases],
-        "sputter rate of replaced glass": [f"rate_{n}" for n in cases],
+        "sputter rate, replaced": [f"rate_{n}" for n in cases],
     }
     return {
         what: [n for n in own if n in fit.parameters and not fit.parameters[n].vary]
