@@ -12,7 +12,7 @@ import emcee
 import numpy as np
 from arviz_stats.base import array_stats
 from scipy.optimize import brentq
-from scipy.stats import chi2, multivariate_t
+from scipy.stats import chi2
 
 from .checks import Array, require
 from .fit import LandscapeFit, Progress, steps
@@ -26,6 +26,8 @@ from .likelihood import (
     values_of,
     with_values,
 )
+
+_TAILS = 8  # degrees of freedom of the proposal of a posterior
 
 
 def _checked(fit: LandscapeFit, name: str) -> str:
@@ -166,16 +168,21 @@ def sample_posterior(
         return found if np.isfinite(found) else -np.inf
 
     rng = np.random.default_rng(seed)
-    proposal = multivariate_t(best, spread, df=8, allow_singular=True, seed=rng)
-    drawn = np.atleast_2d(proposal.rvs(samples))
+    scale = np.sqrt(np.diag(spread))
+    values, vectors = np.linalg.eigh(spread / np.outer(scale, scale))
+    root = scale[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))
+    wide = _TAILS / rng.chisquare(_TAILS, samples)  # a normal variable with heavier tails
+    z = rng.standard_normal((samples, best.size)) * np.sqrt(wide)[:, None]
+    drawn = best + z @ root.T
+    density = -0.5 * (_TAILS + best.size) * np.log1p(np.sum(z**2, axis=1) / _TAILS)
     target = np.empty(samples)
     with steps(progress, "posterior", samples) as tell:
         for i, theta in enumerate(drawn):
             target[i] = log_probability(theta)
             tell(1)
     inside = np.isfinite(target)
-    drawn, ratio = drawn[inside], target[inside] - proposal.logpdf(drawn[inside])
-    smooth, k = array_stats.psislw(ratio - ratio.max())
+    drawn, ratio = drawn[inside], (target - density)[inside]
+    smooth, k = array_stats.psislw(ratio.max() - ratio)  # it takes their negatives
     if not k <= 0.7:
         return _by_emcee(
             fit.free, log_probability, (best, spread, low, high), samples, rng, float(k)
