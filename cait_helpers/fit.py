@@ -39,7 +39,7 @@ from .likelihood import (
 )
 from .misfit import Misfit, judge, widened
 from .npp import Charge, Duration, Run, SimulationError
-from .resolution import blur
+from .resolution import as_seen
 from .sims import Profile
 
 Progress = bool | Callable[[float, str], None]
@@ -79,17 +79,10 @@ def expected_counts(
 
     ``depth_scale`` is the true over the stated crater depth.
     """
-    return {
-        ion: blur(
-            run.x,
-            run.fraction[case.elements[ion]],
-            depth_scale * (profile.edges + profile.lag[ion]),
-            case.resolution,
-        )
-        * profile.scale[ion]
-        + profile.background[ion]
-        for ion in (case.native, case.foreign)
-    }
+    fraction = {ion: run.fraction[name] for ion, name in case.elements.items()}
+    lag = {ion: depth_scale * late for ion, late in profile.lag.items()}
+    seen = as_seen(run.x, fraction, depth_scale * profile.edges, case.resolution, lag)
+    return {ion: f * profile.scale[ion] + profile.background[ion] for ion, f in seen.items()}
 
 
 # --- start and parameters -------------------------------------------------------------------
@@ -104,11 +97,8 @@ def _try(gaussian: Likelihood, number: int, at: dict[str, float]) -> tuple[float
     case, profile = experiment.case, experiment.profile
     until = Charge(case.charge) if case.charge is not None else Duration(experiment.duration)
     run = gaussian.run(number, at, until, rtol=1e-3)
-    fraction = {
-        ion: blur(run.x, run.fraction[case.elements[ion]], profile.edges + profile.lag[ion],
-                  case.resolution)
-        for ion in experiment.ions
-    }  # fmt: skip
+    fraction = {ion: run.fraction[name] for ion, name in case.elements.items()}
+    fraction = as_seen(run.x, fraction, profile.edges, case.resolution, profile.lag)
     expected, _ = experiment.levels(fraction)
     square = sum(
         np.sum((poisson_residuals(row.counts, expected[ion]) / row.spread) ** 2)

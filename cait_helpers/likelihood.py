@@ -27,7 +27,7 @@ from .families import Family
 from .landscape import Law
 from .npp import Charge, Duration, Glass, Run, SimulationError, Voltage, simulate
 from .onsager import charge_conductivity, charge_diffusivity
-from .resolution import Resolution, blur
+from .resolution import as_seen
 from .sims import Profile
 
 _CELLS = 120
@@ -654,18 +654,11 @@ class Likelihood:
         """Fractions as the instrument sees them, all cycles."""
         experiment, s = self.experiments[number], self.settings(number, values)
         edges = s["depth"] * experiment.edges(s["rate"])
-        resolution, f = experiment.case.resolution, s["resolution"]
+        resolution = experiment.case.resolution
         if resolution is not None:
-            resolution = Resolution(
-                f * resolution.sigma, f * resolution.decay_up, f * resolution.decay_down
-            )
-        ions, lag, profiles = experiment.ions, experiment.profile.lag, state[1:3]
-        if not any(lag.values()):
-            return dict(zip(ions, blur(state.x, profiles, edges, resolution), strict=True))
-        return {
-            ion: blur(state.x, f, edges + lag[ion], resolution)
-            for ion, f in zip(ions, profiles, strict=True)
-        }
+            resolution = resolution.scaled(s["resolution"])
+        seen = dict(zip(experiment.ions, state[1:3], strict=True))
+        return as_seen(state.x, seen, edges, resolution, experiment.profile.lag)
 
     def expected(self, number: int, values: Mapping[str, float]) -> dict[str, Array]:
         """Expected used counts of one case, native and foreign."""
