@@ -29,6 +29,8 @@ def require(name: str, value: float, low: float, high: float, unit: str = "") ->
         if isinstance(value, str | bytes | bool):
             raise TypeError
         number = float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        number = float("inf")
     except (TypeError, ValueError):
         raise ValueError(f"{name} = {value!r} is not a number") from None
     if not low <= number <= high:  # False for nan as well

@@ -195,6 +195,7 @@ def test_a_case_leads_to_its_profile(write):
         ("pulses = .*", 'depth_axis = "export"', r"sims\.crater_depth and sims\.depth_axis excl"),
         ("crater_depth = .*", 'depth_axis = "x"', r"sims\.depth_axis = 'x'; allowed is 'export'"),
         ("pulses = .*", "sputter_time = -1", r"sims\.sputter_time = -1 s is outside"),
+        ("area = .*", "area = " + "9" * 400, r"glass\.area = inf m\^2 is outside"),
         ("area = .*", "area = ", "not a TOML file: .*line 14"),
     ],
 )
