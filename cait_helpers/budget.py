@@ -45,6 +45,7 @@ class Row:
     shift : float
         Against the fit (eV).
     chi_square : float
+        Infinite where the alternative could not be fitted.
     rejected : bool
         By the data, against the alternative that describes them best.
     kind : str
@@ -60,6 +61,13 @@ class Row:
     chi_square: float
     rejected: bool
     kind: str
+
+    @property
+    def verdict(self) -> str:
+        """"allowed" or "rejected" by the data, or "not fitted", which is neither."""
+        if not np.isfinite(self.chi_square):
+            return "not fitted"
+        return "rejected" if self.rejected else "allowed"
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,12 +102,15 @@ class Budget:
         """What a paper can print."""
         low, high = (1e3 * (end - self.fwhm) for end in self.interval["fwhm"])
         warm = sum(1.96e3 * r.error for r in self.rows if r.what == "temperature")
-        kept = [r.what for r in self.rows if r.kind == "assumption" and not r.rejected]
+        trials = [r for r in self.rows if r.kind == "assumption"]
+        kept = [r.what for r in trials if r.verdict == "allowed"]
+        open_ = ", ".join(f"{r.what} {r.alternative}" for r in trials if r.verdict == "not fitted")
         named = ", ".join(dict.fromkeys(kept)) or "nothing: the data reject every alternative"
         return (
             f"{1e3 * self.fwhm:.0f} meV, +- {1e3 * self.counting:.1f} from counting, +- {warm:.1f}"
             f" from temperature, +- {1e3 * self.entries:.1f} from the other entries,"
             f" {high:+.1f}/{low:+.1f} in all, with what is assumed of {named}"
+            + (f"; could not be fitted, so not included: {open_}" if open_ else "")
         )
 
     def report(self) -> str:
@@ -108,12 +119,12 @@ class Budget:
         lines = [
             self.sentence,
             f"total 95 %: {low:.1f} to {high:.1f} meV",
-            f"{'what':24}{'stated':>10}{'else':>21}{'FWHM':>7}{'shift':>7}{'error':>6}"
+            f"{'what':30} {'stated':>10} {'else':>21} {'FWHM':>7}{'shift':>7}{'error':>6}"
             f"{'chi2':>7}  data",
         ]
         lines += [
-            f"{r.what:24}{r.stated:>10}{r.alternative:>21}{1e3 * r.fwhm:7.1f}{1e3 * r.shift:+7.1f}"
-            f"{1e3 * r.error:6.1f}{r.chi_square:7.0f}  {'rejected' if r.rejected else 'allowed'}"
+            f"{r.what:30} {r.stated:>10} {r.alternative:>21} {1e3 * r.fwhm:7.1f}"
+            f"{1e3 * r.shift:+7.1f}{1e3 * r.error:6.1f}{r.chi_square:7.0f}  {r.verdict}"
             for r in self.rows
         ]
         return "\n".join(lines)
@@ -122,6 +133,8 @@ class Budget:
         """One bar a row, counting noise first; hollow where the data reject it."""
         figure, ax = plt.subplots(figsize=(6.4, 0.8 + 0.24 * len(self.rows)))
         for place, r in enumerate(self.rows):
+            if r.verdict == "not fitted":
+                continue
             middle = 1e3 * (r.fwhm if r.kind == "assumption" else self.fwhm)
             half = 1.96e3 * r.error
             ax.barh(-place, 2 * half, left=middle - half, height=0.6, ec="C0", lw=1,
@@ -326,9 +339,9 @@ def error_budget(fit: LandscapeFit, progress: Progress = False) -> Budget:
                 hopeless = now > fit.chi_square + 300 * scale  # the entries will not mend that
                 row(trial.what, trial.stated, trial.alternative, _doubtful(other),
                     _freed(found, held), "assumption", hopeless=hopeless)  # fmt: skip
-            except (FitError, SimulationError):  # no such glass gives such data
+            except (FitError, SimulationError):
                 rows.append(Row(trial.what, trial.stated, trial.alternative, np.nan, np.nan,
-                                np.nan, np.inf, True, "assumption"))  # fmt: skip
+                                np.nan, np.inf, False, "assumption"))  # fmt: skip
             tell(1)
     return _judged(fit, rows, scale)
 
@@ -339,9 +352,10 @@ def _judged(fit: LandscapeFit, rows: list[Row], scale: float) -> Budget:
     best = min(r.chi_square for r in whole)
     scale = min(scale, max(1.0, best / fit.degrees_of_freedom))
     rows = [
-        replace(r, rejected=r in whole and r.chi_square - best > REJECTED * scale) for r in rows
+        replace(r, rejected=r in whole and REJECTED * scale < r.chi_square - best < np.inf)
+        for r in rows
     ]
-    kept = [r for r in rows if r.kind in ("all", "assumption") and not r.rejected]
+    kept = [r for r in rows if r.kind in ("all", "assumption") and r.verdict == "allowed"]
     ends = [r.fwhm + side * 1.96 * r.error for r in kept for side in (-1, 1)]
     low, high = fit.interval["fwhm"]
     return Budget(

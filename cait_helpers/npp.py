@@ -424,7 +424,7 @@ _CELLS = 32
 _CELLS_OF_TWO_FRONTS = 56  # a second run has two fronts from its beginning
 _CELLS_POWER = 0.32  # of 1e-2 / rtol: a little more than the third power that the steps ask for
 _CELLS_PER_DECADE = 0.15  # untouched glass takes cells by its decades
-_SAFETY = 1.7  # times what two meshes tell: one random problem in a hundred errs by more
+_SAFETY = 1.7  # times what two meshes tell: at 1.4 one random problem in twenty errs by more
 _SAFETY_OF_MORE = 2.0  # with fronts inside, or a drive that changes, errors are less regular
 _GROWTH = 1.5  # of the cells from mesh to mesh: cheap enough, and far enough apart to tell
 

@@ -220,7 +220,7 @@ def budget_section(budget: Budget) -> str:
     """The error budget: its sentence, its figure, and a line for each assumption, as HTML."""
     rows = [
         (r.what, r.stated, r.alternative, f"{r.fwhm * 1e3:.1f}", f"{r.shift * 1e3:+.1f}",
-         f"{r.error * 1e3:.1f}", "rejected" if r.rejected else "allowed")
+         f"{r.error * 1e3:.1f}", r.verdict)
         for r in budget.rows
     ]  # fmt: skip
     head = ("what", "stated", "else", "FWHM / meV", "shift / meV", "error / meV", "by the data")

@@ -56,6 +56,16 @@ def test_the_data_reject_a_prefactor_of_one_over_y(budget):
     assert row(budget, "prefactor", "1/y").shift > 0.05
 
 
+def test_an_alternative_that_could_not_be_fitted_is_neither_allowed_nor_rejected(budget):
+    """It is named in the sentence, and takes no part in the interval."""
+    lost = replace(row(budget, "filling", "Fermi-Dirac"), fwhm=np.nan, chi_square=np.inf)
+    without = replace(budget, rows=(*budget.rows, replace(lost, alternative="lost")))
+    assert lost.verdict == "not fitted"
+    assert "could not be fitted, so not included: filling lost" in without.sentence
+    assert without.report().splitlines()[-1].endswith("not fitted")
+    assert without.figure().axes[0].get_xlabel() == "FWHM / meV"
+
+
 def test_the_budget_is_told_in_a_sentence_and_a_line_a_row(fit, budget):
     report = budget.report()
     assert f"{1e3 * fit.fwhm:.0f} meV, +- " in report
