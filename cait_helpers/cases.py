@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from dataclasses import dataclass, field, replace
@@ -319,7 +320,7 @@ def _case(source: Source, case: dict[str, object]) -> Case:
         require("sims.transient", transient, 0, crater_depth / 2, "m")
     files = {key: path.parent / values[key] for key in ("profile", "current") if key in values}
     for key, file in files.items():
-        if not file.is_file():
+        if not os.path.isfile(file):  # unlike that of pathlib, it takes a name of any length
             raise _wrong(key, values[key], f"a file in {path.parent}")
     area, conductivity = glass.pop("area"), glass.pop("conductivity", None)
     record = recorded = None

@@ -185,6 +185,7 @@ def test_a_case_leads_to_its_profile(write):
         ("background = .*", 'background = {"Rb+" = 1}', r"sims\.background = .*by Li\+"),
         ("transient = .*", "transient = 50e-9", r"sims\.transient = 5e-08 m is outside"),
         ("pulses = .*", "pulses = 0", r"sims\.pulses = 0 is outside"),
+        ("profile = .*", f'profile = "{"k" * 999}"', "profile = 'k+'; allowed is a file in"),
         ("profile = .*", 'profile = "rb.csv"', "profile = 'rb.csv'; allowed is a file in"),
         ("current = .*", 'current = "none.csv"', r"current = 'none\.csv'"),
         ("pulses = .*", "dead_time = 1", r"sims\.dead_time = 1; allowed is 'none'"),
