@@ -167,7 +167,7 @@ def _saturation_check(raw: dict[str, Array], pulses: float | None, steady: list[
         value = max(c.max() for c in raw.values()) / pulses
         return Check(name, float(value), 0.0, 0.8, "largest counts per primary pulse")
     squares, free = 0.0, 0
-    for part in steady:
+    for part in (part for part in steady if part.size > 4):
         x = np.linspace(-1, 1, part.size)
         squares += np.sum((part - Polynomial.fit(x, part, 3)(x)) ** 2) / max(part.mean(), 1)
         free += part.size - 4

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cait_helpers import profile_checks
 from cait_helpers.exports import Recording
 from cait_helpers.resolution import blur, dowsett_resolution
 from cait_helpers.sims import (
@@ -312,6 +313,15 @@ def test_a_partial_cycle_is_named_and_can_be_left_out(share):
     assert np.flatnonzero(~profile.used).tolist() == [59]
     assert "left out, as stated: cycles 60" in profile.assumptions
     np.testing.assert_allclose(profile.fraction["Li+"][80:90], y[80:90], atol=0.02)
+
+
+def test_no_cubic_goes_through_the_scatter_of_two_cycles():
+    """Where hardly a cycle is left behind the front, the matrix signal alone tells the scatter."""
+    matrix = np.random.default_rng(1).poisson(9000, 200).astype(float)
+    raw = {"Li+": matrix, "B+": matrix}
+    check = profile_checks._saturation_check(raw, None, [matrix[:2], matrix])
+    assert check == profile_checks._saturation_check(raw, None, [matrix])
+    assert check.passed
 
 
 def test_cycles_to_leave_out_are_there():
