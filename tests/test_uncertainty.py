@@ -86,7 +86,7 @@ def test_counts_that_no_landscape_explains_are_no_success(tmp_path):
     (tmp_path / "K.csv").write_text("\n".join(rows) + "\n")
     case = cait.read_case(tmp_path / "K.toml")
     with pytest.raises(cait.FitError, match="does not describe the data: reduced chi-square"):
-        cait.fit_landscape([case])
+        cait.fit_landscape([case], largest_chi_square=2.0)
 
 
 # --- four ways to the same interval ------------------------------------------------------
