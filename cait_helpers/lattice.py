@@ -482,34 +482,54 @@ def walk_landscape(
         filled = fill_at_random(expit(level - shuffled), ions, rng)
         occupant = np.full(sites, -1)
         occupant[filled] = np.arange(ions)
-        rate = portable_exp(shuffled)[None]
-        tree = rate_tree(np.where(filled, rate[0], 0.0))
-        guest, last, held = np.zeros(ions, dtype=np.int64), np.zeros((1, 3)), np.zeros((1, sites))
-        walk = neighbours, steps, kind, rate, guest, occupant, tree, state, last
-        hop_walk(*walk, 1, 8, short, np.zeros(4), held)
-        hop_walk(*walk, 4, 8, short, block, held)
+        rate, guest = portable_exp(shuffled)[None], np.zeros(ions, dtype=np.int64)
+        walk_box((neighbours, steps, kind), rate, guest, occupant, state, short, block)
 
     time = sums[:, 2]
     # the sums hold half of all windows times the slope, and all of them times the slope
     tracer, collective = sums[:, 0] / (d * ions), sums[:, 1] / (2 * d * ions)
-    D_tracer, D_sigma = tracer.sum() / time.sum(), collective.sum() / time.sum()
-    haven = D_tracer / D_sigma
+    results = {
+        name: float(value)
+        for names, values, unit in (
+            (("haven_ratio", "haven_error"), tracer, collective),
+            (("D_tracer", "tracer_error"), tracer, time),
+            (("D_sigma", "sigma_error"), collective, time),
+        )
+        for name, value in zip(names, ratio_of_means(values, unit), strict=True)
+    }
+    jumps = 8 * 8 * short * landscapes
+    return LatticeWalk(lattice, sites, vacancies=sites - ions, jumps=jumps, **results)
 
-    def error(values: NDArray) -> float:
-        return float(np.std(values, ddof=1) / math.sqrt(landscapes))
 
-    return LatticeWalk(
-        lattice=lattice,
-        sites=sites,
-        vacancies=sites - ions,
-        haven_ratio=float(haven),
-        haven_error=error(tracer - haven * collective) / float(collective.mean()),
-        D_tracer=float(D_tracer),
-        tracer_error=error(tracer - D_tracer * time) / float(time.mean()),
-        D_sigma=float(D_sigma),
-        sigma_error=error(collective - D_sigma * time) / float(time.mean()),
-        jumps=8 * 8 * short * landscapes,
-    )
+def walk_box(
+    box: tuple[NDArray, NDArray, NDArray],
+    rate: NDArray,
+    guest: NDArray,
+    occupant: NDArray,
+    state: NDArray,
+    short: int,
+    sums: NDArray,
+) -> NDArray[np.float64]:
+    """Let a filled box come to rest, then measure in ``sums`` over four windows (`hop_walk`).
+
+    ``box`` is what `periodic_lattice` returns, and a window has two halves of eight times
+    ``short`` jumps. Returns the time for which each site was held, shape (species, sites).
+    """
+    sites = np.arange(occupant.size)
+    filled = occupant >= 0
+    leaving = np.where(filled, rate[np.where(filled, guest[occupant], 0), sites], 0.0)
+    walk = *box, rate, guest, occupant, rate_tree(leaving), state, np.zeros((len(rate), 3))
+    hop_walk(*walk, 1, 8, short, np.zeros_like(sums), np.zeros_like(rate))
+    held = np.zeros_like(rate)
+    hop_walk(*walk, 4, 8, short, sums, held)
+    return held
+
+
+def ratio_of_means(values: NDArray, unit: NDArray) -> tuple[NDArray, NDArray]:
+    """Ratio of two means over blocks (the first axis), and its standard error."""
+    mean = values.mean(axis=0) / unit.mean(axis=0)
+    spread = np.std(values - mean * unit, axis=0, ddof=1) / math.sqrt(len(values))
+    return mean, np.abs(spread / unit.mean(axis=0))
 
 
 def portable_exp(energies: NDArray) -> NDArray[np.float64]:

@@ -29,10 +29,10 @@ from .landscape import BOLTZMANN
 from .lattice import (
     LATTICES,
     fill_at_random,
-    hop_walk,
     periodic_lattice,
     portable_exp,
-    rate_tree,
+    ratio_of_means,
+    walk_box,
 )
 from .pair import PairLandscape, fill
 
@@ -152,8 +152,8 @@ def walk_pair(
     if size <= 4 * reach > 4:
         raise ValueError(f"size = {size} is too small for reach = {reach:g}: it takes more cells")
     rng = np.random.default_rng(require_whole("seed", seed, 0))
-    neighbours, steps, kind = periodic_lattice(lattice, size, reach)
-    sites, d = kind.size, len(LATTICES[lattice][0])
+    box = periodic_lattice(lattice, size, reach)
+    sites, d = len(box[0]), len(LATTICES[lattice][0])
     ions = round(occupancy * sites)
     native = round(y * ions)
     if not 0 < native < ions < sites:
@@ -170,11 +170,7 @@ def walk_pair(
         expected.append(filling.occupied)
         occupant = _occupy(filling.occupied, counts, rng)
         rate = portable_exp(energies + np.array([[0.0], [math.log(speed)]]))
-        species = np.where(occupant < 0, 0, guest[occupant])
-        tree = rate_tree(np.where(occupant < 0, 0.0, rate[species, np.arange(sites)]))
-        walk = neighbours, steps, kind, rate, guest, occupant, tree, state, np.zeros((2, 3))
-        hop_walk(*walk, 1, 8, short, np.zeros(8), np.zeros((2, sites)))
-        hop_walk(*walk, 4, 8, short, block, times)
+        times[:] = walk_box(box, rate, guest, occupant, state, short, block)
     held /= sums[:, 6, None, None]
     return _measured(
         sums, d, counts, y=native / ions, sites=sites, vacancies=sites - ions,
@@ -218,11 +214,6 @@ def _measured(sums: Array, d: int, counts: Array, **rest) -> PairWalk:
     L = sums[:, 2:6].reshape(-1, 2, 2) / (2 * d * counts.sum())
     mig = L.sum(axis=2) * counts.sum() / counts
 
-    def ratio(values: Array, unit: Array) -> tuple[Array, Array]:
-        mean = values.mean(axis=0) / unit.mean(axis=0)
-        spread = np.std(values - mean * unit, axis=0, ddof=1) / math.sqrt(len(sums))
-        return mean, np.abs(spread / unit.mean(axis=0))
-
     results = {}
     for name, error, values, unit in (
         ("D_tracer", "tracer_error", tracer, time[:, None]),
@@ -230,5 +221,5 @@ def _measured(sums: Array, d: int, counts: Array, **rest) -> PairWalk:
         ("L", "L_error", L, time[:, None, None]),
         ("haven", "haven_error", tracer, mig),
     ):
-        results[name], results[error] = ratio(values, unit)
+        results[name], results[error] = ratio_of_means(values, unit)
     return PairWalk(**results, **rest)
