@@ -1,14 +1,15 @@
 """Copies of the chapters for JupyterLab, VS Code and GitHub, which do not know the book's markup.
 
 In a copy a role is a link or a number, a folded solution a ``<details>``, a caption stands below
-its figure, and code that the page folds is folded. Copies run like the chapters, one folder
-beside ``data``. A copy that somebody has changed is left alone.
+its figure, a stored picture lies in its cell, and code that the page folds is folded. Copies run
+like the chapters, one folder beside ``data``. A copy that somebody has changed is left alone.
 
     python book/export.py          writes the folder lab
 """
 
 from __future__ import annotations
 
+import base64
 import codecs
 import hashlib
 import json
@@ -30,7 +31,13 @@ LAB = ROOT / "lab"
 LEDGER = ".copies.json"  # what was written, by the hash of the file
 PROSE = ("glossary", "notation")
 EQUATION = re.compile(r"\$\$(.*?)\$\$\s*\((eq-[\w-]+)\)", re.DOTALL)
-ROLE = re.compile(r"\{(doc|term|eq|numref|cite:[pt])\}`([^`]+)`")
+ROLE = re.compile(r"\{(doc|term|eq|numref|ref|download|cite:[pt])\}`([^`]+)`")
+PICTURE = re.compile(
+    r"^:::\{figure\} *(?P<path>\S+)\n:name: (?P<name>\S+)\n:alt: (?P<alt>.*?)\n+"
+    r"(?P<caption>.*?)\s*^:::$",
+    re.DOTALL | re.MULTILINE,
+)
+LABEL = re.compile(r"^\(([\w-]+)\)=$", re.MULTILINE)
 DROPDOWN = re.compile(r"^:::\{dropdown\} *(.*?)\n(.*?)^:::\s*?$", re.DOTALL | re.MULTILINE)
 ABOUT = """# The chapters, live
 
@@ -56,8 +63,11 @@ def number(paths: list[Path]) -> Numbers:
     for path in paths:
         found.titles[path.stem] = read(path).title
         for cell in nbformat.read(path, as_version=4).cells:
-            for _, label in EQUATION.findall(cell.source) if cell.cell_type == "markdown" else ():
+            prose = cell.source if cell.cell_type == "markdown" else ""
+            for _, label in EQUATION.findall(prose):
                 found.equations[label] = path.stem, len(found.equations) + 1
+            for picture in PICTURE.finditer(prose):
+                found.figures[picture["name"]] = path.stem, len(found.figures) + 1
             if name := cell.metadata.get("mystnb", {}).get("figure", {}).get("name"):
                 found.figures[name] = path.stem, len(found.figures) + 1
     for name in PROSE:
@@ -100,6 +110,10 @@ def plain(source: str, chapter: str, numbers: Numbers) -> str:
             return linked("({})", target, numbers.equations)
         if kind == "numref":
             return linked("Fig. {}", target, numbers.figures)
+        if kind == "download":
+            return f"[{text}]({target})"
+        if kind == "ref":
+            return f"[{text}](#{target})"
         works = [numbers.works[key.strip()] for key in body.split(",")]
         if kind == "cite:t":
             said = [f"{author(work)} ([{work.fields['year']}](references.md))" for work in works]
@@ -115,7 +129,22 @@ def plain(source: str, chapter: str, numbers: Numbers) -> str:
         body, label = match.groups()
         return f"$$\n{body.strip()} \\tag{{{numbers.equations[label][1]}}}\n$$"
 
-    return ROLE.sub(role, DROPDOWN.sub(folded, EQUATION.sub(tagged, source)))
+    def drawn(match: re.Match) -> str:
+        _, count = numbers.figures[match["name"]]
+        file = Path(match["path"]).name
+        return f"![{match['alt']}](attachment:{file})\n\n**Fig. {count}.** {match['caption']}"
+
+    source = LABEL.sub(r'<a id="\1"></a>', source)
+    source = PICTURE.sub(drawn, EQUATION.sub(tagged, source))
+    return ROLE.sub(role, DROPDOWN.sub(folded, source))
+
+
+def attached(source: str, folder: Path) -> dict[str, dict[str, str]]:
+    """Return the pictures that prose shows, as a cell holds them: a copy needs no other file."""
+    return {
+        path.name: {"image/png": base64.b64encode(path.read_bytes()).decode()}
+        for path in (folder / picture["path"] for picture in PICTURE.finditer(source))
+    }
 
 
 def fold(solution: NotebookNode, cells: list[NotebookNode]) -> None:
@@ -141,6 +170,8 @@ def copy(path: Path, numbers: Numbers) -> str:
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
         if cell.cell_type == "markdown":
+            if pictures := attached(cell.source, path.parent):
+                cell.attachments = pictures
             cell.source = plain(cell.source, path.stem, numbers)
         elif "hide-cell" in tags:
             fold(cell, cells)

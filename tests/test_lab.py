@@ -32,7 +32,7 @@ explore(draw, width=Sweep((1, 11), "nm", 1e-9))
 # Short chapters that have sliders, and between them every kind of role.
 CHAPTERS = ("experiment", "landscape", "front")
 # What a role, a directive or a label looks like where nothing has read it.
-MARKUP = re.compile(r"\{[\w:-]+\}`|:::|\(eq-[\w-]+\)")
+MARKUP = re.compile(r"\{[\w:-]+\}`|:::|\(eq-[\w-]+\)|^\([\w-]+\)=$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +163,18 @@ def test_no_copy_holds_markup_that_only_the_book_understands():
         for source in sources:
             linked = set(re.findall(r"\]\((\w+\.(?:md|ipynb))\)", source))
             assert linked <= set(copies), name
+
+
+def test_a_copy_holds_the_pictures_that_its_prose_shows():
+    """Their files are not beside it: they lie in the cell, under the names that it shows."""
+    text = nbformat.reads(export.copies()["your_profiles.ipynb"], as_version=4)
+    shown = [
+        (cell, name)
+        for cell in text.cells
+        for name in re.findall(r"!\[[^\]]{20,}\]\(attachment:(.*?)\)", cell.source)
+    ]
+    assert len(shown) == 2
+    assert all(len(cell.attachments[name]["image/png"]) > 10_000 for cell, name in shown)
 
 
 def test_a_copy_says_of_a_solution_what_it_prints():
