@@ -18,7 +18,7 @@ PARTS = {
     "The landscape": ("landscape", "families", "pair"),
     "The simulation": ("conditions", "npp", "ensemble"),
     "The exact front": ("fronts",),
-    "The fit and its uncertainty": ("model", "likelihood", "inference", "fit", "uncertainty"),
+    "The fit and its uncertainty": ("parameters", "likelihood", "fit", "budget", "uncertainty"),
     "Onsager coefficients and the Haven ratio": ("onsager", "lattice"),
     "Reports, figures, a form for own files": ("report", "figures", "workbench"),
 }

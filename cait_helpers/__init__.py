@@ -25,10 +25,11 @@ _MODULE_OF = {
         "landscape": "activated_diffusivity fermi_level gaussian_sed sed_from_diffusivity "
         "tabulated_diffusivity",
         "lattice": "walk_lattice",
-        "likelihood": "FitError Prior",
+        "likelihood": "FitError",
         "npp": "Charge CurrentDensity Duration Glass Run SimulationError Voltage simulate",
         "onsager": "diffusivities haven_ratio onsager_matrix",
         "pair": "pair_landscape",
+        "parameters": "Prior",
         "report": "save_report",
         "sims": "normalise",
         "tables": "SimsError",

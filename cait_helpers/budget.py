@@ -11,20 +11,10 @@ from matplotlib.figure import Figure
 
 from .fit import LandscapeFit, Progress, refit, steps
 from .landscape import fwhm as full_width
-from .likelihood import (
-    Assumptions,
-    FitError,
-    Likelihood,
-    Parameter,
-    Parameters,
-    Prior,
-    copied,
-    covariance,
-    free_names,
-    jacobian,
-    values_of,
-)
+from .likelihood import FitError, Likelihood, covariance, jacobian
+from .misfit import judge, widened
 from .npp import SimulationError
+from .parameters import Assumptions, Parameter, Parameters, Prior, copied, free_names, values_of
 
 REJECTED = 10.8  # rise of chi-square that one true alternative in a thousand would show
 _MATRIX = 0.01  # relative error of the sensitivity in replaced over unreplaced glass
@@ -64,7 +54,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """"allowed" or "rejected" by the data, or "not fitted", which is neither."""
+        """ "allowed" or "rejected" by the data, or "not fitted", which is neither."""
         if not np.isfinite(self.chi_square):
             return "not fitted"
         return "rejected" if self.rejected else "allowed"
@@ -197,12 +187,18 @@ def _freed(parameters: Parameters, names: list[str]) -> Parameters:
     return found
 
 
-def _width(likelihood: Likelihood, parameters: Parameters) -> tuple[float, float]:
-    """FWHM (eV) of the landscape and its standard error."""
+def _width(
+    likelihood: Likelihood, parameters: Parameters, square: float, freedom: int | None
+) -> tuple[float, float]:
+    """FWHM (eV) of the landscape and its standard error; with ``freedom`` widened by a misfit."""
     names = free_names(parameters)
     at = likelihood.coordinates(likelihood.settings(0, values_of(parameters)))
     width = full_width(likelihood.landscape(0, at).sed) * parameters["temperature"].value
-    spread = covariance(likelihood, parameters)
+    if freedom is None:
+        spread = covariance(likelihood, parameters)
+    else:
+        misfit = judge(likelihood, parameters, square, freedom, causes=False)
+        spread = widened(likelihood, parameters, misfit, square / freedom)
     if "fwhm" not in names:
         return width, 0.0
     return width, float(np.sqrt(max(spread[names.index("fwhm")][names.index("fwhm")], 0.0)))
@@ -312,8 +308,11 @@ def error_budget(fit: LandscapeFit, progress: Progress = False) -> Budget:
         found = parameters
         if not hopeless:
             found, square = _settle(likelihood, parameters)
-        width, error = _width(likelihood, found)
-        error = growth * np.sqrt(max(error**2 - counted**2, 0.0))
+        # an entry is judged beside the fit, and widened as that is; an alternative stands alone
+        alone = kind in ("all", "assumption") and not hopeless
+        freedom = fit.degrees_of_freedom if alone else None
+        width, error = _width(likelihood, found, square, freedom)
+        error = (1 if alone else growth) * np.sqrt(max(error**2 - counted**2, 0.0))
         rows.append(
             Row(what, stated, alternative, width, error, width - fit.fwhm, square, False, kind)
         )

@@ -20,25 +20,20 @@ from .fronts import foreign_diffusivity_from_plateau
 from .landscape import Law, activated_diffusivity, gaussian_sed
 from .landscape import fwhm as full_width
 from .likelihood import (
-    Assumptions,
     Experiment,
     FitError,
     Likelihood,
-    Parameter,
-    Parameters,
-    Prior,
     State,
-    copied,
     covariance,
-    free_names,
     gather,
     minimise,
     observed_plateau,
     poisson_residuals,
-    values_of,
 )
 from .misfit import Misfit, judge, widened
 from .npp import Charge, Duration, Run, SimulationError
+from .parameters import Assumptions, Parameter, Parameters, Prior, copied, free_names, values_of
+from .profile_checks import Check
 from .resolution import as_seen
 from .sims import Profile
 
@@ -49,6 +44,9 @@ _SCAN = (0.06, 0.09, 0.13, 0.18, 0.25, 0.34, 0.46)  # eV, widths tried for a sta
 _STEPS = {"log_ratio": (0.08, 0.015), "log_charge": (0.03, 0.01), "log10_D_bulk": (0.05, 0.02),
           "energy": (0.05, 0.01)}  # fmt: skip
 _REACH = 2.5  # how many half-widths beyond its centre a design is believed
+# Charge found over charge passed that a fit can live with: density (2 %), area, current and crater
+# (1 % each) and sputter rate (5 %) move it by 6 %; three times that is a wrong entry.
+_BALANCE = (0.84, 1.18)
 
 
 @contextmanager
@@ -209,13 +207,19 @@ def _experiments(cases: Sequence[Case], errors: Mapping[str, float]) -> tuple[Ex
             raise FitError(f"{title}: its counts are those of another case, {seen[counts]}: one"
                            " measurement counts once")  # fmt: skip
         seen[counts] = title
-        failed = [check for check in experiment.profile.checks if not check.passed]
+        failed = [check for check in experiment.profile.checks if not _bearable(check)]
         if failed:
             raise FitError(
                 f"{experiment.case.title}: {failed[0].name} = {failed[0].value:.3g}, allowed"
                 f" {failed[0].low:.3g} to {failed[0].high:.3g}: {failed[0].message}"
             )
     return experiments
+
+
+def _bearable(check: Check) -> bool:
+    """Passed, or a charge a little off, of which the misfit of the fit tells the cause."""
+    slight = check.name == "charge balance" and _BALANCE[0] <= check.value <= _BALANCE[1]
+    return check.passed or slight
 
 
 def _errors_of(depth_error, current_error, conductivity_error, resolution_error):
@@ -430,8 +434,9 @@ def fit_landscape(
         From :func:`landscape_parameters`, changed at will; stands for occupancy and the errors of
         depth and resolution.
     largest_chi_square : float
-        A fit with a reduced chi-square above this is refused: its intervals would mean nothing.
-        Below, a misfit is said (``fit.misfit``), and widens the intervals.
+        A fit with a reduced chi-square above this is refused. Below, a misfit is said
+        (``fit.misfit``) and widens the intervals, which hold the truth where counts are off by a
+        crack of a tenth of the fan; at 20,000 counts 4 is a model that is off by 3 to 4 %.
     progress : bool or callable
         True shows a bar of the search; a callable is told (share done, what), and may raise.
 

@@ -10,21 +10,13 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import chi2, norm
 
-from .likelihood import (
-    FitError,
-    Likelihood,
-    Parameter,
-    Parameters,
-    copied,
-    covariance,
-    free_names,
-    jacobian,
-    minimise,
-    values_of,
-)
+from .likelihood import FitError, Likelihood, covariance, jacobian, minimise
+from .parameters import Parameter, Parameters, copied, free_names, values_of
 
 Array = NDArray[np.float64]
 
+_SHARE = 0.4  # of the excess of chi-square that an entry must take away to be its cause
+_CHARGE = 0.014  # relative error of charge found over passed, by crater and area
 NOTABLE = 3.0  # standard deviations beyond which a misfit is said, and its cause looked for
 
 
@@ -61,7 +53,8 @@ class Misfit:
     probability, sigmas : float
         That a right model leaves as much or more; the same in standard deviations.
     blocks : tuple of Block
-        By case and kind: native, foreign, levels, current, conductivity.
+        By case and kind: native, foreign, levels, current, conductivity, entries (how far the
+        fit went from what is stated), charge (of a profile that fails this check; in no sum).
     autocorrelation : float
         Of the residuals of neighbouring cycles: zero for noise.
     discrepancy : float
@@ -111,8 +104,40 @@ def _neighbours(r: Array) -> float:
     return float(np.mean(r[1:] * r[:-1])) if r.size > 2 else 0.0
 
 
-def judge(likelihood: Likelihood, parameters: Parameters, square: float, freedom: int) -> Misfit:
-    """Goodness of fit at the optimum."""
+def _entries(likelihood: Likelihood, parameters: Parameters) -> list[Block]:
+    """What the data ask of the entries of each case, against what is stated of them."""
+    pulls: dict[str, list[float]] = {}
+    for name, p in parameters.items():
+        if p.vary and p.prior is not None:
+            number = name.rpartition("_")[2]
+            case = likelihood.experiments[int(number)].case.title if number.isdigit() else "all"
+            pulls.setdefault(case, []).append((p.value - p.prior.mean) / p.prior.sigma)
+    return [Block(case, "entries", float(np.square(own).sum()), len(own), 0.0)
+            for case, own in pulls.items()]  # fmt: skip
+
+
+def _charges(likelihood: Likelihood) -> dict[Block, str]:
+    """Profiles that hold another charge than has passed, and what to say of them."""
+    found = {}
+    for x in likelihood.experiments:
+        for check in x.profile.checks:
+            if check.name == "charge balance" and not check.passed:
+                off = ((check.value - 1) / _CHARGE) ** 2
+                text = f"charge against depth: the profile of {x.case.title} holds"
+                text += f" {check.value:.2f} times the charge that has passed (crater, area,"
+                text += " ion density or sputter rate)"
+                found[Block(x.case.title, "charge", off, 1, 0.0)] = text
+    return found
+
+
+def judge(
+    likelihood: Likelihood,
+    parameters: Parameters,
+    square: float,
+    freedom: int,
+    causes: bool = True,
+) -> Misfit:
+    """Goodness of fit at the optimum; ``causes`` are looked for if it is notable."""
     found, values, counted, product = [], values_of(parameters), [], []
     rest = likelihood.blocks(values)
     for (number, kind), r in rest.items():
@@ -121,6 +146,8 @@ def judge(likelihood: Likelihood, parameters: Parameters, square: float, freedom
         if kind in ("native", "foreign"):
             counted.append((r, likelihood.expected(number, values)[kind]))
             product += (r[1:] * r[:-1]).tolist()
+    unbalanced = _charges(likelihood)
+    found += _entries(likelihood, parameters) + list(unbalanced)
     r, level = (np.concatenate(part) for part in zip(*counted, strict=True))
     goal = freedom / square * float(r @ r) if square > 0 else r.size
 
@@ -143,9 +170,10 @@ def judge(likelihood: Likelihood, parameters: Parameters, square: float, freedom
         depths=(float(depth[first]), float(depth[min(first + 9, depth.size - 1)])),
         cause="",
     )
-    if not misfit.notable:
+    if not (causes and misfit.notable):
         return misfit
-    return replace(misfit, cause=likeliest_cause(likelihood, parameters, square))
+    cause = likeliest_cause(likelihood, parameters, square, freedom)
+    return replace(misfit, cause="; ".join((*unbalanced.values(), cause)))
 
 
 # --- causes ---------------------------------------------------------------------------------
@@ -165,8 +193,14 @@ def _loose(
     return found, names
 
 
-def likeliest_cause(likelihood: Likelihood, parameters: Parameters, square: float) -> str:
-    """The one entry that, freed, takes away most of chi-square; each leaves its own signature."""
+def likeliest_cause(
+    likelihood: Likelihood, parameters: Parameters, square: float, freedom: int
+) -> str:
+    """The one entry that, freed, takes away most of chi-square; each leaves its own signature.
+
+    Named as the cause only if it takes away a fair share of what is too much.
+    """
+    excess = square - freedom
     cases, tried = len(likelihood.experiments), []
 
     def attempt(trial: Likelihood, start: Parameters) -> tuple[Parameters, float]:
@@ -211,7 +245,10 @@ def likeliest_cause(likelihood: Likelihood, parameters: Parameters, square: floa
     if best < 10:
         return "none of the entries alone; see the assumptions in error_budget"
     alike = [text for gain, text in tried if gain > 0.9 * best]  # some leave the same trace
-    return f"{'; or '.join(alike)} (chi-square falls by {best:.0f})"
+    alone = f"{'; or '.join(alike)} (chi-square falls by {best:.0f})"
+    if best < _SHARE * excess:
+        return f"none of the entries alone: most of the misfit stays with {alone}"
+    return alone
 
 
 # --- what a misfit does to the errors -------------------------------------------------------
@@ -227,7 +264,7 @@ def widened(likelihood: Likelihood, parameters: Parameters, misfit: Misfit, redu
     if not misfit.notable or not free_names(parameters):
         return plain * max(1.0, reduced)
     rows, at, middle = jacobian(likelihood, parameters), 0, np.zeros_like(plain)
-    for block in misfit.blocks:
+    for block in (b for b in misfit.blocks if b.kind not in ("entries", "charge")):
         part = rows[at : at + block.number]
         at += block.number
         excess = max(block.chi_square / block.number - 1, 0.0)

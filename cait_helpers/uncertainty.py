@@ -16,16 +16,8 @@ from scipy.stats import chi2
 
 from .checks import Array, require
 from .fit import LandscapeFit, Progress, steps
-from .likelihood import (
-    Experiment,
-    Prior,
-    copied,
-    covariance,
-    jacobian,
-    minimise,
-    values_of,
-    with_values,
-)
+from .likelihood import Experiment, covariance, jacobian, minimise
+from .parameters import Prior, copied, values_of, with_values
 
 _TAILS = 8  # degrees of freedom of the proposal of a posterior
 

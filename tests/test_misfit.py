@@ -36,6 +36,21 @@ def test_a_wrong_entry_is_named(cause):
     assert low < 0.250 < high
 
 
+def test_a_charge_a_little_off_is_fitted_and_the_contradiction_named():
+    """A plate with 8 % more ions than stated, or a crater as much off: depth against charge.
+
+    The profile's own check fails at 6 %; the fit lives with it and says so.
+    """
+    off = replace(RUBIDIUM, glass=replace(RUBIDIUM.glass, ion_density=1.38e28 * 1.08))
+    assert not off.profile().ok
+    fit = cait.fit_landscape([off])
+    assert fit.misfit.notable
+    assert fit.misfit.worst.kind == "charge"
+    assert fit.misfit.cause.startswith("charge against depth")
+    assert "1.08 times" in fit.report()
+    assert fit.fwhm == pytest.approx(0.250, rel=0.01)
+
+
 def test_a_right_model_has_nothing_to_say():
     fit = cait.fit_landscape([RUBIDIUM])
     assert not fit.misfit.notable

@@ -87,6 +87,11 @@ def test_counts_that_no_landscape_explains_are_no_success(tmp_path):
     case = cait.read_case(tmp_path / "K.toml")
     with pytest.raises(cait.FitError, match="does not describe the data: reduced chi-square"):
         cait.fit_landscape([case], largest_chi_square=2.0)
+    fit = cait.fit_landscape([case])  # below the limit of 4: said, and the interval is wider
+    assert fit.misfit.sigmas > 20
+    assert fit.misfit.cause.startswith("none of the entries alone")
+    low, high = fit.interval["fwhm"]
+    assert low < 0.250 < high
 
 
 # --- four ways to the same interval ------------------------------------------------------
