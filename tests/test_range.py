@@ -18,8 +18,8 @@ def test_random_problems_are_right_within_rtol_or_raise():
     """
     found = range_study.study(range_study.draws(12, seed=7), 1e-3)
     assert not any(found[key] for key in ("refused", "failed", "wrong", "unjudged"))
-    assert found["honest"] == 1.0
-    assert found["judged"] > 3
+    assert found["shares"].max() < 2
+    assert sum(found["judged"].values()) > 3
 
 
 def test_what_follows_them_is_right_within_rtol_or_raises():
@@ -27,7 +27,7 @@ def test_what_follows_them_is_right_within_rtol_or_raises():
     found = range_study.study(range_study.sequels(12, 1e-3, seed=8), 1e-3)
     assert not any(found[key] for key in ("failed", "wrong", "unjudged"))
     assert found["runs"] - len(found["refused"]) >= 10
-    assert found["honest"] == 1.0
+    assert found["shares"].max() < 2
 
 
 def test_a_second_run_behind_a_front_narrower_than_the_debye_length():
