@@ -34,7 +34,9 @@ def cards_of(page: str, body: str) -> dict[str, str]:
 
 
 def _plain(thing: Tag, page: str) -> str:
-    """Strip what belongs to the page alone: anchors, numbers' links, references back."""
+    """Strip what belongs to the page alone: anchors, references back, the label of a work."""
+    for label in thing.select("span.label"):  # the link itself says as much
+        label.decompose()
     for link in thing.select("a.headerlink"):
         link.decompose()
     for link in thing.select("a"):

@@ -197,10 +197,18 @@ def test_no_page_is_heavy(book):
 
 
 def test_every_explorer_of_the_book_has_its_script_and_a_picture_for_every_choice(book):
+    """One that computes has the script of the solver, its scene, and the picture it opens with."""
+    scenes = (ROOT / "book/page/scenes.js").read_text(encoding="utf-8")
     for name, page in book.items():
         for explorer in page.select(".explorer"):
-            assert page.select("script[src*='book.js']"), name
             assert page.select("link[href*='book.css']"), name
+            if scene := explorer.get("data-scene"):
+                assert page.select("script[src*='cait.js']"), name
+                assert re.search(rf"\b{scene}\b", scenes), name
+                assert len(explorer.find_all("img")) == 1, name
+                assert explorer.select("input[type=range], select"), name
+                continue
+            assert page.select("script[src*='book.js']"), name
             choices = math.prod(int(slider["max"]) + 1 for slider in explorer.find_all("input"))
             assert len(explorer.find_all("img")) == choices, name
 

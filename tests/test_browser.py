@@ -17,6 +17,8 @@ from playwright.sync_api import TimeoutError
 from slim import pages
 from test_book import HTML
 
+from cait_helpers.teaching.explorers import explorer_page
+
 pytestmark = pytest.mark.skipif(**NO_BROWSER)
 
 PAGES = [*(f"{page}.html" for page in pages()), "genindex.html", "search.html"]
@@ -38,6 +40,7 @@ CHANGED = """([id, drawn, said]) => {
 }"""
 SMALLEST_LETTER = """explorer => Math.min(...[...explorer.querySelectorAll('svg text')].map(
   text => parseFloat(getComputedStyle(text).fontSize)))"""
+ONLY = "<article>%s</article>"
 AXE = Axe()
 # Formulas and coloured code are thousands of elements with the same few styles on every page: axe
 # gets their text, and looks at the colours of code once.
@@ -124,9 +127,22 @@ def faults_of_mathematics(tab) -> list[str]:
     ]
 
 
-def faults_of_scene(tab, explorer) -> list[str]:
+def disabled(explorer) -> list[str]:
+    """Return a fault for each slider and list that nothing has woken."""
+    controls = explorer.locator("input[type=range], select").all()
+    names = [control.locator("xpath=..").inner_text().strip() for control in controls]
+    return [
+        f"slider {name!r} is disabled"
+        for name, control in zip(names, controls, strict=True)
+        if control.is_disabled()
+    ]
+
+
+def faults_of_scene(tab, explorer, patience: float) -> list[str]:
     """An explorer that computes: from the keyboard each control changes drawing and text."""
-    name, found = explorer.get_attribute("id"), []
+    name = explorer.get_attribute("id")
+    if found := disabled(explorer):
+        return found
     explorer.scroll_into_view_if_needed()
     try:
         explorer.locator("svg").wait_for()
@@ -142,24 +158,27 @@ def faults_of_scene(tab, explorer) -> list[str]:
         for _ in range(20):
             tab.keyboard.press("ArrowRight" if control.get_attribute("type") else "End")
         try:
-            tab.wait_for_function(CHANGED, arg=[name, *before])
+            tab.wait_for_function(CHANGED, arg=[name, *before], timeout=patience)
         except TimeoutError:
             found.append(f"{name}: {control.get_attribute('id')} does not change picture and text")
     explorer.locator(".explorer-reset").click()
     return found
 
 
-def faults_of_sliders(tab) -> list[str]:
-    """From the keyboard, every step of every slider shows another picture with another text."""
+def faults_of_sliders(tab, patience: float = 30_000) -> list[str]:
+    """From the keyboard, every step of every slider shows another picture with another text.
+
+    An explorer that computes answers within ``patience``, in milliseconds.
+    """
     found = []
     for explorer in tab.locator(".explorer[data-scene]").all():
-        found += faults_of_scene(tab, explorer)
+        found += faults_of_scene(tab, explorer, patience)
     for explorer in tab.locator(".explorer:not([data-scene])").all():
+        if asleep := disabled(explorer):
+            found += asleep
+            continue
         for slider in explorer.locator("input").all():
             name = slider.locator("xpath=..").inner_text().strip()
-            if slider.is_disabled():
-                found.append(f"slider {name!r} is disabled")
-                continue
             slider.focus()
             before, said = explorer.evaluate(SHOWN), slider.get_attribute("aria-valuetext")
             for _ in range(int(slider.get_attribute("max"))):
@@ -193,6 +212,7 @@ CUT = """() => {
   }
   return found;
 }"""
+TO_THE_MIDDLE = "e => e.scrollIntoView({block: 'center', behavior: 'instant'})"
 UNCUT = "div.math, div.math mjx-container { overflow: visible !important }"
 
 
@@ -203,20 +223,22 @@ def faults_of_cuts(tab) -> list[str]:
     changes as soon as the box cuts nothing.
     """
     found = tab.evaluate(CUT)
-    formulas = [
-        formula for formula in tab.locator("article div.math").all() if formula.is_visible()
-    ]
-    before = [ink(tab, formula) for formula in formulas]
-    if before:
+    for formula in tab.locator("article div.math").all():
+        if not formula.is_visible():
+            continue
+        # in the middle of the window, and not moved between the two: a picture of half a pixel
+        # further down is another picture
+        formula.evaluate(TO_THE_MIDDLE)
+        seen = ink(tab, formula)
         style = tab.add_style_tag(content=UNCUT)
-        for formula, seen in zip(formulas, before, strict=True):
-            if ink(tab, formula) != seen:
-                found.append(f"formula cut: {formula.get_attribute('id')}")
+        if ink(tab, formula) != seen:
+            found.append(f"formula cut: {formula.get_attribute('id')}")
         style.evaluate("style => style.remove()")
     return found
 
 
 WEIGHT = """() => {
+  if (!document.querySelector('article')) return [0, 0];  // the page of the search has none
   const article = document.querySelector('article').getBoundingClientRect();
   const cells = [...document.querySelectorAll('article .cell_input')];
   const shown = cells.filter((cell) => cell.checkVisibility());
@@ -237,7 +259,6 @@ def faults_of_weight(tab) -> list[str]:
 
 def ink(tab, formula) -> bytes:
     """Return a picture of a formula with some of the paper around it."""
-    formula.scroll_into_view_if_needed()
     box = formula.bounding_box()
     clip = {"x": box["x"], "y": box["y"] - 6, "width": box["width"], "height": box["height"] + 12}
     return tab.screenshot(clip=clip)
@@ -423,21 +444,55 @@ def test_a_file_that_is_missing_is_found(reader, healthy):
     assert any("404" in trouble for trouble in troubles)
 
 
-def test_a_slider_without_its_script_is_found(reader, healthy):
-    reader.open(EXPERIMENT, plant(healthy, r"<script[^>]*book\.js[^>]*></script>", ""))
-    assert all("is disabled" in fault for fault in faults_of_sliders(reader.tab))
-    assert len(faults_of_sliders(reader.tab)) == 2
+@pytest.fixture(scope="module")
+def stored() -> str:
+    """An explorer without a scene: four pictures under one slider."""
+    import matplotlib.pyplot as plt
+
+    def draw(power):
+        _, ax = plt.subplots(figsize=(2, 1))
+        ax.plot([1, 2, 3], [1, 2**power, 3**power])
+        return f"A curve of power {power}"
+
+    return explorer_page(draw, power=[1, 2, 3, 4])
 
 
-def test_a_slider_that_moves_nothing_is_found(reader, healthy):
+def test_pictures_under_a_slider_have_no_fault(reader, healthy, stored):
+    reader.open("genindex.html", plant(healthy, r"<article.*</article>", ONLY % stored))
+    assert reader.tab.locator(".explorer").count() == 1
+    assert faults_of_sliders(reader.tab) == []
+
+
+def test_a_slider_without_its_script_is_found(reader, healthy, stored):
+    """Of the explorer that computes, and of one that has its pictures stored."""
+    silent = re.sub(r"<script[^>]*(book|cait)\.js[^>]*></script>", "", healthy)
+    reader.open(EXPERIMENT, plant(silent, "</article>", stored.replace("\\", r"\\") + "</article>"))
+    controls = reader.tab.locator(".explorer :is(input[type=range], select)").count()
+    found = faults_of_sliders(reader.tab)
+    assert len(found) == controls > 1
+    assert all("is disabled" in fault for fault in found)
+
+
+def test_a_picture_that_stays_the_same_is_found(reader, healthy, stored):
     """Every picture the same: the slider says that it moves, and nothing is to be seen."""
     same = re.sub(
         r'src="data:image/png;base64,[^"]+"',
         'src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="',
-        healthy,
+        stored,
     )
-    reader.open(EXPERIMENT, same)
-    assert any("does not change the picture" in f for f in faults_of_sliders(reader.tab))
+    reader.open("genindex.html", plant(healthy, r"<article.*</article>", ONLY % same))
+    found = faults_of_sliders(reader.tab)
+    assert len(found) == 3
+    assert all("does not change the picture" in fault for fault in found)
+
+
+def test_a_slider_that_moves_nothing_is_found(reader, healthy):
+    """The scene is never told: every slider moves, and neither drawing nor text follows."""
+    deaf = "document.addEventListener('input', event => event.stopImmediatePropagation(), true)"
+    reader.open(EXPERIMENT, plant(healthy, "</head>", f"<script>{deaf}</script></head>"))
+    sliders = reader.tab.locator(".explorer[data-scene] input[type=range]").count()
+    found = faults_of_sliders(reader.tab, patience=2_000)
+    assert sum("does not change picture and text" in fault for fault in found) == sliders > 0
 
 
 @pytest.mark.parametrize("wrong", [r"\\(\\nonsense", r"\\(\\tau}", r"\\)\\tau"])
@@ -452,7 +507,7 @@ def test_mathematics_that_is_not_typeset_is_found(reader, healthy, wrong):
         (r"<pre>" + "x" * 120 + "</pre></article>", "block: xxx"),
         (
             r"<style>div.math mjx-container { padding: 0 !important; margin: 0 !important }"
-            r"</style><div class='math' id='cut'>\\[\\dot{\\frac{\\hat A}{B}}\\]</div></article>",
+            r"</style><div class='math' id='cut'>\\[\\smash{\\frac{\\hat A}{B}}\\]</div></article>",
             "formula cut: cut",
         ),
         (

@@ -29,8 +29,9 @@ for (const explorer of document.querySelectorAll(".explorer:not([data-scene])"))
 }
 
 // The verdicts of the ledger in their colours; the words say the same.
+const VERDICTS = ["agrees", "differs", "by construction", "cannot be checked"];
 for (const verdict of document.querySelectorAll("td strong")) {
-  verdict.classList.add("verdict", `verdict-${verdict.textContent.replaceAll(" ", "-")}`);
+  if (VERDICTS.includes(verdict.textContent)) verdict.classList.add("verdict", `verdict-${verdict.textContent.replaceAll(" ", "-")}`);
 }
 
 // On paper nothing unfolds.
