@@ -15,7 +15,7 @@ a ValueError for a value out of range.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -378,6 +378,7 @@ def drift_profiles(
     nodes: ArrayLike,
     replaced: float,
     exchange: Callable[[float, Array], Array] | None = None,
+    at: Sequence[float] | None = None,
 ) -> Array:
     """Fractions of any number of ions behind a beam, in the electroneutral drift limit.
 
@@ -400,10 +401,13 @@ def drift_profiles(
     exchange : callable, optional
         ``exchange(q, y)``: what each fraction gains by a transformation in place, per metre of q,
         shape (ions, cells), adding up to zero.
+    at : sequence of float, optional
+        Charges on the way, as depths (m), increasing up to ``replaced``: their fractions are
+        returned, not those of the end.
 
     Returns
     -------
-    ndarray, shape (ions, cells)
+    ndarray, shape (ions, cells), or (charges, ions, cells)
 
     Raises
     ------
@@ -438,12 +442,16 @@ def drift_profiles(
 
     flat = start[:-1].T.ravel()
     bands = {"lband": min(2 * ions - 1, flat.size - 1), "uband": ions - 1}
+    asked = np.array([replaced] if at is None else at, dtype=float) / replaced
+    if asked.size == 0 or not (0 < asked[0] and (np.diff(asked) > 0).all() and asked[-1] <= 1):
+        raise ValueError(f"at = {at!r} does not increase from above zero to replaced = {replaced}")
     end = scipy.integrate.solve_ivp(
-        rate, (0.0, 1.0), flat, "LSODA", (1.0,), rtol=1e-3, atol=1e-9, **bands
+        rate, (0.0, 1.0), flat, "LSODA", asked, rtol=1e-3, atol=1e-9, **bands
     )
     if not end.success:
         raise RuntimeError(f"drift_profiles: {end.message}")
-    return fractions(end.y[:, -1])
+    found = np.array([fractions(column) for column in end.y.T])
+    return found[-1] if at is None else found
 
 
 def potentiostatic_depth(

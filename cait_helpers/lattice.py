@@ -397,6 +397,65 @@ def walk_lattice(
     )
 
 
+def watch_walk(
+    lattice: str, share: float, frames: int, seed: int, every: int = 2, size: int = 8
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Follow all particles of a small box through a walk of `walk_lattice`, to be looked at.
+
+    Parameters
+    ----------
+    lattice : str
+        As in `walk_lattice`.
+    share : float
+        Of vacant sites, above 0 and below 1.
+    frames, every : int
+        Frames, with so many attempted exchanges (an even number) from one to the next.
+    seed : int
+        Equal seeds give equal walks.
+    size : int
+        Cells of the box along each cell vector, at least 4.
+
+    Returns
+    -------
+    places : ndarray, shape (frames + 1, particles, d)
+        In distances of neighbours; who leaves the periodic box goes on outside.
+    jumps : ndarray, shape (frames + 1,)
+        Of all particles together since the beginning.
+    """
+    if lattice not in LATTICES:
+        raise ValueError(f"lattice = {lattice!r} is not one of {', '.join(LATTICES)}")
+    frames, size = require_whole("frames", frames, 1), require_whole("size", size, 4, 1000)
+    if require_whole("every", every, 2, size) % 2:
+        raise ValueError(f"every = {every} is not an even number")
+    cell, basis, _ = LATTICES[lattice]
+    neighbours, steps, kind = periodic_lattice(lattice, size)
+    sites, d = kind.size, len(cell)
+    holes = round(require("share", share, 0.0, 1.0) * sites)
+    if not 0 < holes < sites:
+        raise ValueError(f"share = {share:g} of {sites} sites leaves no vacancy or no particle")
+    rng = np.random.default_rng(require_whole("seed", seed, 0))
+    vacant = rng.choice(sites, holes, replace=False)
+    occupant = np.full(sites, -1)
+    occupant[np.setdiff1d(np.arange(sites), vacant)] = np.arange(sites - holes)
+    state = rng.integers(2**64, size=1, dtype=np.uint64)
+    cells = np.indices((size,) * d).reshape(d, -1).T
+    place = (cells[:, None] @ cell + basis).reshape(sites, d)
+    here = np.argsort(occupant)[holes:]
+    places, jumps = [place[here]], [0]
+    back = np.linalg.inv(cell) / size
+    for _ in range(frames):
+        sums = np.zeros(3)
+        exchange_walk(
+            neighbours, steps, kind, occupant, vacant, state, 1, every // 2, every // 2, sums
+        )
+        there = np.argsort(occupant)[holes:]
+        turns = (place[there] - place[here]) @ back  # of the box; a frame takes less than half
+        places.append(places[-1] + (turns - np.round(turns)) @ (cell * size))
+        jumps.append(jumps[-1] + int(sums[2]))
+        here = there
+    return np.array(places), np.array(jumps)
+
+
 def walk_landscape(
     sed: Any,
     fraction: float,

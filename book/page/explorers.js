@@ -76,7 +76,7 @@ class Explorer {
       ? `Not computed: ${error.message}. The picture is the stored one.`
       : `The solver of this page has failed (${error.message}). The picture is the stored one.`;
     this.note.hidden = false;
-    if (solver.dead) for (const control of this.controls) control.disable();
+    if (solver.dead && this.scene !== scenes.table) for (const control of this.controls) control.disable();
   }
 
   // A handle in the picture moves the parameter that it belongs to.
@@ -206,8 +206,9 @@ function receive(part, changed) {
 }
 
 for (const root of document.querySelectorAll(".explorer[data-scene]")) {
-  solver.start();
-  if (solver.dead) {
+  const computes = root.dataset.scene !== "table"; // a table needs no solver
+  if (computes) solver.start();
+  if (computes && solver.dead) {
     const note = root.querySelector(".explorer-note");
     note.textContent = `The sliders need a solver, and ${solver.dead}. The picture is the stored one.`;
     note.hidden = false;

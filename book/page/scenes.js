@@ -245,4 +245,62 @@ async function find(values, data, ask) {
   };
 }
 
-const scenes = { landscape, filling: landscape, front, experiment, discretisation, fit, find };
+// Pictures between computed ones, as `cait_helpers.teaching.tabulated` has stored them: straight
+// lines from node to node of each slider. Nothing is known here of what they show.
+function unpacked({ data, low, high, log, size }) {
+  const bytes = decoded(data), count = bytes.length / 2 / size.reduce((a, b) => a * b, 1);
+  const numbers = Float64Array.from({ length: bytes.length / 2 }, (_, n) => {
+    const step = bytes[2 * n] + 256 * bytes[2 * n + 1];
+    return step > 65534 ? NaN : low + (high - low) * step / 65534;
+  });
+  return { numbers, size, count, log };
+}
+
+function mixed({ numbers, size, count, log }, places) {
+  let corners = [[0, 1]]; // row, weight
+  places.forEach(({ cell, share }, axis) => {
+    corners = corners.flatMap(([row, weight]) => (size[axis] === 1 ? [[row, weight]]
+      : [[row * size[axis] + cell, weight * (1 - share)], [row * size[axis] + cell + 1, weight * share]]));
+  });
+  corners = corners.filter(([, weight]) => weight > 0);
+  return Array.from({ length: count }, (_, n) => {
+    const value = corners.reduce((sum, [row, weight]) => sum + weight * numbers[row * count + n], 0);
+    return log ? 10 ** value : value;
+  });
+}
+
+async function table(values, data) {
+  let variant = 0;
+  const places = [], settings = {};
+  for (const { name, nodes, log, si, texts } of data.axes) {
+    if (texts) {
+      variant = variant * texts.length + texts.indexOf(values[name]);
+      settings[name] = values[name];
+      continue;
+    }
+    const map = log ? Math.log : Number, here = values[name] / si;
+    const cell = Math.max(0, Math.min(nodes.length - 2, nodes.findLastIndex((node) => node <= here)));
+    const share = (map(here) - map(nodes[cell])) / (map(nodes[cell + 1]) - map(nodes[cell]));
+    places.push({ cell, share: Math.min(1, Math.max(0, share)) });
+    settings[name] = here;
+  }
+  const shown = data.variants[variant];
+  data.unpacked ??= data.arrays.map(unpacked);
+  const list = (number) => mixed(data.unpacked[shown.arrays[number]], places);
+  const numbers = { ...settings };
+  for (const [name, number] of Object.entries(shown.numbers)) [numbers[name]] = list(number);
+  const panels = shown.panels.map((panel) => {
+    const drawn = panel.curves.map((one) => ({
+      ...one, x: list(one.x), y: list(one.y), dash: one.kind === "dashed", thin: one.kind === "thin",
+    }));
+    const dots = ({ kind }) => kind === "dots";
+    return { ...panel, curves: drawn.filter((one) => !dots(one)), points: drawn.filter(dots) };
+  });
+  const says = shown.says.replace(/\{(\w+)(%?)\}/g, (_, name, share) => {
+    const value = numbers[name];
+    return typeof value === "string" ? value : share ? percent(value) : written(value);
+  });
+  return { panels, says };
+}
+
+const scenes = { table, landscape, filling: landscape, front, experiment, discretisation, fit, find };

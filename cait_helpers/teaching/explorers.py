@@ -99,6 +99,8 @@ def explore(
     scene: str = "",
     given: Mapping[str, Any] | None = None,
     own: str = "",
+    name: str = "",
+    note: str = "",
     **choices: Sweep | Iterable[Any] | Mapping[str, Any],
 ) -> None:
     """Show the figure that ``draw`` makes, with a slider for each of its parameters.
@@ -115,6 +117,10 @@ def explore(
         Numbers and lists of numbers that the scene needs besides the sliders.
     own : str
         What readers may paste on the page to be drawn beside the model; nothing if empty.
+    name : str
+        Of the explorer in the address of the page, if not that of its scene.
+    note : str
+        What stands below the controls of a scene; nothing if empty.
     **choices : Sweep, sequence, or mapping of str to value
         One or two parameters of ``draw`` (any number with a scene) with the values on offer, in
         the order of the slider. A `Sweep` is continuous where a kernel runs. A mapping gives each
@@ -133,14 +139,14 @@ def explore(
     frames = _frames(draw, options, scene, choices)
     data = _widget(draw, choices, options, frames)._repr_mimebundle_()
     data["text/html"] = (
-        _computed_page(scene, given or {}, own, choices, options, frames[0])
+        _computed_page(scene, given or {}, own, name or scene, note, choices, options, frames[0])
         if scene
         else _page(options, frames)
     )
     data["image/png"] = frames[0].partition("base64,")[2].partition('"')[0]
     data["text/plain"] = "\n".join(
-        f"Explorer of {_label(name)}: {_offer(choices[name], texts, scene)}"
-        for name, texts in options.items()
+        f"Explorer of {_label(parameter)}: {_offer(choices[parameter], texts, scene)}"
+        for parameter, texts in options.items()
     )
     display(data, raw=True)
 
@@ -150,13 +156,16 @@ def explorer_page(
     scene: str = "",
     given: Mapping[str, Any] | None = None,
     own: str = "",
+    name: str = "",
+    note: str = "",
     **choices: Any,
 ) -> str:
     """Return the HTML of an explorer, for a page that no cell makes; arguments as `explore`."""
     options = _validate(draw, choices, scene)
     frames = _frames(draw, options, scene, choices)
     if scene:
-        return _computed_page(scene, given or {}, own, choices, options, frames[0])
+        settings = given or {}, own, name or scene, note
+        return _computed_page(scene, *settings, choices, options, frames[0])
     return _page(options, frames)
 
 
@@ -335,6 +344,8 @@ def _computed_page(
     scene: str,
     given: Mapping[str, Any],
     own: str,
+    title: str,
+    note: str,
     choices: Mapping[str, Any],
     options: Mapping[str, Mapping[str, Any]],
     frame: str,
@@ -343,7 +354,7 @@ def _computed_page(
     controls = []
     for name, texts in options.items():
         choice, label = choices[name], escape(_label(name))
-        field = f"explorer-{scene}-{name}"
+        field = f"explorer-{title}-{name}"
         if isinstance(choice, Sweep):
             low, high = choice.frames[0], choice.frames[-1]
             kind, ends = "linear", (low, high, choice.start)
@@ -373,12 +384,13 @@ def _computed_page(
         f'"4" spellcheck="false" aria-label="{escape(own)}" disabled></textarea>'
         "<output></output></details>"
     )
+    source = note and f'<p class="explorer-source">{escape(note)}</p>'
     names = " and ".join(_label(name) for name in options)
     return (
-        f'<div class="explorer" id="explorer-{scene}" role="group" data-scene="{scene}" '
+        f'<div class="explorer" id="explorer-{title}" role="group" data-scene="{scene}" '
         f'aria-label="Explorer of {escape(names)}" data-given="{escape(json.dumps(given))}">'
         f"{frame}{_says(frame)}"
         '<p class="explorer-note" role="status" hidden></p>'
         f'{"".join(controls)}<button type="button" class="explorer-reset" disabled>Reset</button>'
-        f"{pasted}</div>"
+        f"{source}{pasted}</div>"
     )
