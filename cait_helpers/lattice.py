@@ -409,7 +409,8 @@ def watch_walk(
     share : float
         Of vacant sites, above 0 and below 1.
     frames, every : int
-        Frames, with so many attempted exchanges (an even number) from one to the next.
+        Frames, with so many attempted exchanges from one to the next: an even number below half
+        of ``size``, so that no way around the box is taken for a short one.
     seed : int
         Equal seeds give equal walks.
     size : int
@@ -425,7 +426,7 @@ def watch_walk(
     if lattice not in LATTICES:
         raise ValueError(f"lattice = {lattice!r} is not one of {', '.join(LATTICES)}")
     frames, size = require_whole("frames", frames, 1), require_whole("size", size, 4, 1000)
-    if require_whole("every", every, 2, size) % 2:
+    if require_whole("every", every, 2, (size - 1) // 2) % 2:
         raise ValueError(f"every = {every} is not an even number")
     cell, basis, _ = LATTICES[lattice]
     neighbours, steps, kind = periodic_lattice(lattice, size)

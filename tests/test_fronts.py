@@ -799,3 +799,17 @@ def test_equation_3_follows_from_the_three_zones_symbol_by_symbol():
         found.subs(dict(zip((D_B, D_F, D_D, n_B, n_D, slope, E_B), values, strict=True)))
     )
     assert foreign_diffusivity_from_zones(*values) == pytest.approx(number, rel=1e-12)
+
+
+def test_profiles_on_the_way_are_those_of_shorter_runs():
+    """What is read off on a run to 80 nm is a run to 30 and one to 60, within the steps of each."""
+    nodes = np.linspace(0, 120e-9, 61)
+    start = untouched(60)
+    on_the_way = drift_profiles(two(RB), start, nodes, 80e-9, at=[30e-9, 60e-9])
+    assert on_the_way.shape == (2, 2, 60)
+    for found, charge in zip(on_the_way, (30e-9, 60e-9), strict=True):
+        alone = drift_profiles(two(RB), start, nodes, charge)
+        np.testing.assert_allclose(found, alone, atol=5e-3)
+    for wrong in ([], [0.0], [30e-9, 20e-9], [90e-9]):
+        with pytest.raises(ValueError, match="at = "):
+            drift_profiles(two(RB), start, nodes, 80e-9, at=wrong)

@@ -23,6 +23,7 @@ from cait_helpers.lattice import (
     plant,
     walk_landscape,
     walk_lattice,
+    watch_walk,
 )
 
 EXACT = {
@@ -356,3 +357,38 @@ def test_a_landscape_that_makes_no_sense_is_refused(options, message):
     values = {"fraction": 0.5, "temperature": 300.0, "size": 4, **options}
     with pytest.raises(ValueError, match=message):
         walk_landscape(SED, **values)
+
+
+@pytest.mark.parametrize("name", ["chain", "square", "honeycomb", "fcc"])
+def test_the_ions_that_are_watched_hop_from_site_to_site(name):
+    """Two attempts a frame: at most two jumps in all, each to a neighbour, and none on one site."""
+    places, jumps = watch_walk(name, 0.2, 60, 1, size=6)
+    steps = np.linalg.norm(np.diff(places, axis=0), axis=2)
+    assert np.all(steps.max(axis=1) < 2 + 1e-9)
+    assert np.all(np.diff(jumps) <= 2)
+    single = np.diff(jumps) == 1
+    np.testing.assert_allclose(steps[single].sum(axis=1), 1.0)
+    apart = np.linalg.norm(places[:, :, None] - places[:, None], axis=3)
+    apart[:, *np.diag_indices(places.shape[1])] = 1
+    assert apart.min() > 1 - 1e-9
+
+
+def test_the_ions_that_are_watched_spread_as_the_walk_says():
+    """Over 1000 attempts: together they move as free jumps do; one by one by less."""
+    walks = [watch_walk("square", 0.1, 250, seed, 4, 10) for seed in range(120)]
+    moved = np.array([places[-1] - places[0] for places, _ in walks])
+    windows = np.array([np.diff(places.sum(axis=1), axis=0) for places, _ in walks])
+    jumps = sum(count[-1] for _, count in walks)
+    assert (windows**2).sum() / jumps == pytest.approx(1, abs=0.05)
+    one = (moved**2).sum() / jumps
+    assert walk_lattice("square", 0.1, attempts=9_000_000).haven_ratio < one < 0.65
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"lattice": "cube"}, "lattice"), ({"share": 0.001}, "share"), ({"every": 3}, "every = 3")],
+)
+def test_a_walk_that_cannot_be_watched_is_refused_by_name(change, message):
+    given = {"lattice": "square", "share": 0.1, "frames": 3, "seed": 1} | change
+    with pytest.raises(ValueError, match=message):
+        watch_walk(**given)

@@ -286,3 +286,8 @@ def test_the_module_is_small_and_imports_its_memory_alone():
     module = wasm.built()
     assert set(wasm.imported(module)) == {"__linear_memory", "__stack_pointer"}
     assert len(gzip.compress(module)) < 40_000
+
+
+def test_two_builds_of_the_module_are_the_same_bytes(tmp_path):
+    """A fresh one, in a folder and with a cache of its own, against the one that the pages have."""
+    assert wasm.built(tmp_path) == wasm.built()
