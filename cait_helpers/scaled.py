@@ -156,13 +156,14 @@ def solve(problem: Problem, cells: int, mesh: Array | None, rtol: float, tol: fl
     history = history[: steps + 1]
     kernels.fractions(setting, nodes, state, y)
     ended, floating = DONE, 0.0
-    if mesh is None and y[-1, :-1].sum() > rtol:
+    sound = np.abs(y).max() < 2.0  # of N: beyond that a step has gone astray
+    if mesh is None and sound and y[-1, :-1].sum() > rtol:
         ended = ARRIVED
     elif verdict == kernels.TOO_MANY_STEPS:
         ended = MANY_STEPS
     elif verdict != kernels.DONE or not np.isfinite(state).all() or not np.isfinite(history).all():
         ended = COLLAPSED
-        if setting.potentiostatic:
+        if setting.potentiostatic and sound:
             floating = diffusion_potential(setting, nodes, state)
             if history[-1, 3] < 1.1 * floating:
                 ended = FLOATING
