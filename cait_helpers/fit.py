@@ -435,8 +435,9 @@ def fit_landscape(
         depth and resolution.
     largest_chi_square : float
         A fit with a reduced chi-square above this is refused. Below, a misfit is said
-        (``fit.misfit``) and widens the intervals, which hold the truth where counts are off by a
-        crack of a tenth of the fan; at 20,000 counts 4 is a model that is off by 3 to 4 %.
+        (``fit.misfit``) and widens the intervals; at 20,000 counts 4 is a model that is off by 3
+        to 4 %. Counts that are off by about a per cent leave no misfit to see, and may move the
+        width by more than its statistical interval.
     progress : bool or callable
         True shows a bar of the search; a callable is told (share done, what), and may raise.
 
