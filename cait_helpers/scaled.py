@@ -156,12 +156,13 @@ def solve(problem: Problem, cells: int, mesh: Array | None, rtol: float, tol: fl
     history = history[: steps + 1]
     kernels.fractions(setting, nodes, state, y)
     ended, floating = DONE, 0.0
-    sound = np.abs(y).max() < 2.0  # of N: beyond that a step has gone astray
+    # beyond two ions on a place a step has gone astray
+    sound = np.isfinite(state).all() and np.abs(y).max() < 2.0
     if mesh is None and sound and y[-1, :-1].sum() > rtol:
         ended = ARRIVED
     elif verdict == kernels.TOO_MANY_STEPS:
         ended = MANY_STEPS
-    elif verdict != kernels.DONE or not np.isfinite(state).all() or not np.isfinite(history).all():
+    elif verdict != kernels.DONE or not sound or not np.isfinite(history).all():
         ended = COLLAPSED
         if setting.potentiostatic and sound:
             floating = diffusion_potential(setting, nodes, state)
