@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
-
 import matplotlib
 import numpy as np
 import pytest
@@ -25,13 +22,3 @@ def numerical_hygiene():
     with np.errstate(all="raise", under="ignore"):
         yield
     plt.close("all")
-
-
-def pytest_collection_modifyitems(items):
-    """Expect the faults of the pages that are known and named to fail, until they are mended."""
-    path = Path(__file__).parent / "tests" / "known_faults.toml"
-    known = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    for item in items:
-        reason = known.get(item.nodeid.removeprefix("tests/"))
-        if reason is not None:
-            item.add_marker(pytest.mark.xfail(reason=reason, strict=False))

@@ -67,7 +67,9 @@ function legend(entries, left, right, top) {
 }
 
 function panel(p, x0, y0, width, height, id) {
-  const left = x0 + PLOT.left, right = x0 + width - PLOT.right, bottom = y0 + height - PLOT.bottom;
+  // a digit is about 7 pixels wide, and the label stands upright left of the longest number
+  const longest = Math.max(0, ...ticks(p.y, (height - PLOT.top - PLOT.bottom) * 1.4).map((tick) => written(tick).length));
+  const left = x0 + Math.max(PLOT.left, 24 + 7 * longest), right = x0 + width - PLOT.right, bottom = y0 + height - PLOT.bottom;
   const named = [...(p.areas ?? []), ...(p.curves ?? []), ...(p.points ?? []).map((one) => ({ ...one, dots: true }))].filter((one) => one.name);
   const keys = legend(named, left, right, y0 + PLOT.top + 4);
   const top = Math.max(y0 + PLOT.top, keys.bottom) + 6;
