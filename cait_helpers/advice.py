@@ -293,7 +293,7 @@ _CHECKS = {
     "bulk level reached": (
         ("profile", "ions.native"),
         lambda check, case: (
-            f"{case.native} still changes by {check.value:.1%} behind the front: there is no level"
+            f"{case.native} still changes by {check.value:.1%} beyond the front: there is no level"
             " of untouched glass to divide by. Is the export cropped, or is this another channel?"
         ),
     ),

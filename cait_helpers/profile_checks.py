@@ -125,12 +125,12 @@ def _dead_time_check(recording: Recording, ions: list[str], pulses: float | None
 
 
 def _bulk_check(native: Array) -> Check:
-    """A straight line through the deep half behind the front must be level."""
+    """A straight line through the deep half beyond the front must be level."""
     x = np.linspace(-0.5, 0.5, native.size)
     change = (x @ native) / (x @ x)
     scatter = np.std(native - native.mean() - change * x) / np.sqrt(x @ x)
     limit = min(max(0.02, 4 * scatter), 0.3)
-    text = "relative change of the native signal over the deep half behind the front"
+    text = "relative change of the native signal over the deep half beyond the front"
     return Check("bulk level reached", float(change), -limit, limit, text)
 
 
