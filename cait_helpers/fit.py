@@ -20,6 +20,7 @@ from .fronts import foreign_diffusivity_from_plateau
 from .landscape import Law, activated_diffusivity, gaussian_sed
 from .landscape import fwhm as full_width
 from .likelihood import (
+    FREE_OCCUPANCY,
     Experiment,
     FitError,
     Likelihood,
@@ -187,7 +188,7 @@ def landscape_parameters(
     dict of str to Parameter
     """
     errors = _errors_of(depth_error, current_error, conductivity_error, resolution_error)
-    require("occupancy", occupancy, 0.3, 0.995)
+    require("occupancy", occupancy, *FREE_OCCUPANCY)
     likelihood = Likelihood(_experiments(cases, errors), find_family(family))
     return _parameters(likelihood, occupancy, errors)
 
@@ -256,7 +257,9 @@ def _parameters(
         for i, knot in enumerate(KNOTS[1:]):
             if knot > 1.3 * seen:
                 found[f"rise_{i}"].key = ""
-    found["occupancy"] = Parameter(occupancy, 0.3, 0.995, False, moves="occupancy", key="occupancy")
+    found["occupancy"] = Parameter(
+        occupancy, *FREE_OCCUPANCY, False, moves="occupancy", key="occupancy"
+    )
     kelvin = 1 / experiments[0].case.glass.temperature
     found["temperature"] = _scale(kelvin, 0.9, 1.1, moves="temperature")
     found["density"], found["voltage"] = _scale(0.02, 0.5, 2), _scale(0.005, 0.5, 2)
@@ -451,7 +454,7 @@ def fit_landscape(
         If a check of a profile fails, the cases do not fit together, the fit does not converge, its
         optimum cannot be resolved, or it does not describe the data; the text names the cause.
     """
-    require("occupancy", occupancy, 0.3, 0.995)
+    require("occupancy", occupancy, *FREE_OCCUPANCY)
     if not (isinstance(largest_chi_square, int | float) and largest_chi_square > 0):
         raise ValueError(f"largest_chi_square = {largest_chi_square!r}; allowed is a number > 0")
     errors = _errors_of(depth_error, current_error, conductivity_error, resolution_error)

@@ -39,6 +39,7 @@ from .parameters import (
 from .resolution import as_seen
 from .sims import Profile
 
+FREE_OCCUPANCY = (0.3, 0.995)  # within which a fit may move it
 _CELLS = 120
 _RTOL = 1e-4  # of the time steps: keeps their noise out of the differences
 
@@ -483,9 +484,11 @@ class Likelihood:
         else:
             at["log_charge"] = np.log(experiment.case.charge)
         steps = {name: widths[name] for name in moving}
+        bounds = {name: p[1:3] for name, p in self.family.parameters.items()}
+        bounds["occupancy"] = FREE_OCCUPANCY
         for name, width in steps.items():  # the design keeps to the bounds
-            if name in self.family.parameters:
-                _, low, high, _ = self.family.parameters[name]
+            if name in bounds:
+                low, high = bounds[name]
                 at[name] = float(np.clip(at[name], low + width, high - width))
 
         def one(at):

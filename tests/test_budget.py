@@ -10,6 +10,8 @@ import pytest
 from slim import ROOT
 
 import cait_helpers as cait
+from cait_helpers.likelihood import FREE_OCCUPANCY
+from cait_helpers.parameters import copied, values_of
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,17 @@ def budget(fit, told):
 def row(budget, what, alternative):
     (found,) = [r for r in budget.rows if (r.what, r.alternative) == (what, alternative)]
     return found
+
+
+def test_a_fit_may_carry_a_free_occupancy_to_its_bound(fit):
+    """A wrong alternative does; the runs around that place are runs of real glasses still."""
+    likelihood, parameters = fit.likelihood.of(fit.experiments), copied(fit.parameters)
+    parameters["occupancy"].vary, parameters["occupancy"].value = True, FREE_OCCUPANCY[1]
+    widths = {"fwhm": 0.02, "occupancy": 0.02, "log_ratio": 0.05, "log_charge": 0.03}
+    likelihood.build(parameters, widths, crossed=False)
+    values = likelihood.settings(0, values_of(parameters))
+    place = dict(zip(likelihood.emulators[0].names, likelihood.place(0, values), strict=True))
+    assert 0 < place["occupancy"] <= 1 + 1e-9  # not beyond what was simulated
 
 
 def test_the_temperature_enters_the_width_in_proportion(budget):
