@@ -246,7 +246,10 @@ def _read_surfacelab(source: Source, lines: list[str], head: int) -> Recording:
     channels = []
     for i in places["channel"]:
         channel = _Channel(i, labels[i], corrected=_DEAD_TIME_CORRECTED.get(quantities[i]))
-        if quantities[i] not in _DEAD_TIME_CORRECTED:
+        if "background" in quantities[i].casefold():
+            channel.why = f"{labels[i]} as it was counted, not {quantities[i][:60]!r}: the errors"
+            channel.why += " of what a background was taken from are unknown"
+        elif quantities[i] not in _DEAD_TIME_CORRECTED:
             known = ", ".join(map(repr, _DEAD_TIME_CORRECTED))
             channel.why = f"{labels[i]} to be one of {known}, not {quantities[i][:60]!r}"
         elif " / " in labels[i]:
@@ -284,6 +287,8 @@ def _read_table(source: Source) -> Recording:
             places[axis[0]].append((i, axis[1]))
         elif (cell or i + 1 < len(cells)) and cell.casefold() not in _NUMBERING:
             channels.append(_described(cell, i))
+    if places["current"] and not channels:
+        fail(path, line, "a depth profile", "a recorded current")
     twins = _told_apart(path, line, channels, [""] * len(channels))
     meta = {"comments": [", ".join(cells).strip("#, ") for _, cells in rows[:head]]}
     below = even(path, [(line, cells), *rows[head + 1 :]])

@@ -219,6 +219,7 @@ def last_row_short(text, sep):
         ("", "line 1: expected an export, found an empty file"),
         ("\n\n", "empty file"),
         ("PHI XPS\n1 2 3\n", "line 1: expected 'time / s, .*SurfaceLab.*CAMECA"),
+        ("time / s, current / A\n0, 1\n1, 1\n", "line 1: expected a depth profile, found a rec"),
         (TOF.replace("Li+", "total"), "line 1: expected different .* 'total' twice"),
         (TOF.replace("\tLi+", ""), "line 1: expected 6 columns as in the header, found 5"),
         ("\n".join(TOF.split("\n")[:3]), "line 3: expected at least two cycles below"),
@@ -317,6 +318,13 @@ def test_a_surfacelab_7_export_is_read(saved):
 def test_what_is_no_ion_is_refused_only_if_it_is_asked_for(saved, ion, expected):
     with pytest.raises(SimsError, match=expected):
         saved(HASHED).counts(ion)
+
+
+def test_counts_without_their_background_are_refused_with_the_reason(saved):
+    """What is left has the scatter of what was counted, and nobody knows how much that was."""
+    text = surfacelab(IONS, TIME, COUNTS, quantity="Intensity(Background Corrected)")
+    with pytest.raises(SimsError, match="errors of what a background was taken from are unknown"):
+        saved(text)
 
 
 def test_whole_counts_of_version_7_leave_open_whether_they_are_corrected(saved):
