@@ -18,7 +18,6 @@ from scipy.special import ndtr
 from .cases import Case, CaseError, element, read_case
 from .entries import IONS, QUANTITIES, Note, Table, case_text, read_entries
 from .exports import Recording
-from .npp import Voltage
 from .profile_checks import Check
 from .sims import Profile
 
@@ -175,8 +174,8 @@ def propose(table: Table, case: Case, profile: Profile) -> dict[str, tuple[float
     if "run.duration" not in table and "run.charge" not in table and case.record:
         end = float(case.record.time[-1])
         found["run.duration"] = end, f"{end / 3600:.4g} h, the end of the recorded current."
-    if "glass.conductivity" not in table and case.record and isinstance(case.drive, Voltage):
-        value = first_conductivity(case)
+    value = case.first_conductivity()
+    if "glass.conductivity" not in table and value is not None:
         words = f"{value:.3g} S/m, from the first current."
         found["glass.conductivity"] = _rounded(value), words
     sigma = front_slope(profile)
@@ -205,13 +204,6 @@ _ABOUT = {  # what a profile says it assumed, by a word of it: the entry that ca
 def _assumed(line: str) -> Note:
     key = next((key for word, key in _ABOUT.items() if word in line), "profile")
     return Note(key, "assumed", f"{line}.")
-
-
-def first_conductivity(case: Case) -> float:
-    """Conductivity (S/m) of untouched glass as the first readings of the current tell it."""
-    _, density = case.current()
-    voltage = float(np.max(case.drive.value))
-    return float(np.mean(density[:3])) * case.glass.thickness / voltage
 
 
 def _placed(error: ValueError, path: Path) -> Note:
