@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot as plt
 
+from .budget import Budget
 from .figures import landscape_figure
 from .fit import LandscapeFit
 from .likelihood import Experiment
@@ -25,7 +26,7 @@ def save_report(
     fit: LandscapeFit,
     folder: str | Path,
     posterior: Posterior | None = None,
-    budget: object | None = None,
+    budget: Budget | None = None,
     assumptions: Sequence[str] = (),
 ) -> Path:
     """Write a fit into a new or empty folder, as JSON, CSV and PNG that others can read.
@@ -43,8 +44,8 @@ def save_report(
     fit : LandscapeFit
     folder : path
     posterior : Posterior, optional
-    budget : optional
-        Of `error_budget`, for the page.
+    budget : Budget, optional
+        Of `error_budget`, of the same fit.
     assumptions : sequence of str
         What was assumed for the user besides what the profiles say, for the page: a line each.
 
@@ -57,15 +58,22 @@ def save_report(
     ------
     FileExistsError
         If the folder holds something already.
+    ValueError
+        If ``budget`` is that of another fit.
     """
     folder = Path(folder)
+    if budget is not None and budget.fwhm != fit.fwhm:
+        raise ValueError(
+            f"budget is that of a fit of {budget.fwhm * 1e3:.4f} meV; allowed is that of this fit,"
+            f" of {fit.fwhm * 1e3:.4f} meV"
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"folder = {str(folder)!r} is not empty: nothing is overwritten")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report") as place:
         draft = Path(place) / "report"
         draft.mkdir()
-        record = _write(fit, draft, posterior)
+        record = _write(fit, draft, posterior, budget)
         files = {
             path.relative_to(draft).as_posix(): path.read_bytes()
             for path in sorted(draft.rglob("*"))
@@ -83,7 +91,9 @@ def save_report(
     return folder
 
 
-def _write(fit: LandscapeFit, folder: Path, posterior: Posterior | None) -> dict[str, object]:
+def _write(
+    fit: LandscapeFit, folder: Path, posterior: Posterior | None, budget: Budget | None
+) -> dict[str, object]:
     """The files of a report but for its page; what ``fit.json`` holds."""
     record = _results(fit) | {"cases": []}
     for number, experiment in enumerate(fit.experiments):
@@ -113,6 +123,8 @@ def _write(fit: LandscapeFit, folder: Path, posterior: Posterior | None) -> dict
                 f"{ion} error of fraction": profile.sigma[ion],
             }
         _csv(folder / f"profile_{number}_{case.foreign_element}.csv", columns)
+    if budget is not None:
+        record["error budget"] = _budget(budget)
     text = json.dumps(record, indent=1, ensure_ascii=False, default=float, allow_nan=False)
     (folder / "fit.json").write_text(text + "\n", encoding="utf-8")
     y = np.concatenate([np.geomspace(1e-3, 0.1, 41), np.linspace(0.1, 1, 91)[1:]])
@@ -151,6 +163,29 @@ def _results(fit: LandscapeFit) -> dict[str, object]:
         "correlation": {"order": list(fit.free), "matrix": correlation(fit).tolist()},
         "versions": {"python": platform.python_version(), "cait-helpers": version("cait-helpers")}
         | {name: version(name) for name in _PACKAGES},
+    }
+
+
+def _budget(budget: Budget) -> dict[str, object]:
+    """What `Budget` holds, in eV; None where an alternative could not be fitted."""
+    rows = [
+        {
+            "what": row.what,
+            "stated": row.stated,
+            "alternative": row.alternative,
+            "verdict": row.verdict,
+            "fwhm / eV": row.fwhm if np.isfinite(row.fwhm) else None,
+            "error / eV": row.error if np.isfinite(row.error) else None,
+            "chi-square": row.chi_square if np.isfinite(row.chi_square) else None,
+        }
+        for row in budget.rows
+    ]
+    return {
+        "sentence": budget.sentence,
+        "95 % interval / eV": budget.interval["fwhm"],
+        "counting / eV": budget.counting,
+        "entries / eV": budget.entries,
+        "rows": rows,
     }
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from slim import ROOT
 
 import cait_helpers as cait
 from cait_helpers import report
+from cait_helpers.budget import Budget, Row
 from cait_helpers.tables import Source
 
 NAMES = ("rb_on_lbo.toml", "rb_on_lbo.txt", "rb_on_lbo_current.csv")
@@ -80,6 +82,24 @@ def test_a_report_that_fails_leaves_nothing_and_can_be_tried_again(
     assert {"fit.json", "landscape.png", "report.html"} < {path.name for path in folder.iterdir()}
     with pytest.raises(FileExistsError, match="is not empty"):
         cait.save_report(fit, folder)
+
+
+def test_a_report_holds_its_error_budget_and_no_other(fit, tmp_path):
+    """Also an alternative that could not be fitted, for which JSON has no number."""
+    rows = (
+        Row("counting", "", "", fit.fwhm, 3e-4, 0.0, 600.0, False, "noise"),
+        Row("filling", "sharp", "thermal", math.nan, 0.0, 0.0, math.inf, False, "assumption"),
+    )  # fmt: skip
+    budget = Budget(rows, {"fwhm": (0.24, 0.27)}, fit.fwhm, 6e-4)
+    folder = cait.save_report(fit, tmp_path / "report", budget=budget)
+    found = json.loads((folder / "fit.json").read_text())["error budget"]
+    assert found["sentence"] == budget.sentence
+    assert found["95 % interval / eV"] == [0.24, 0.27]
+    assert [row["verdict"] for row in found["rows"]] == ["allowed", "not fitted"]
+    assert found["rows"][1]["chi-square"] is None
+    assert budget.sentence in (folder / "report.html").read_text()
+    with pytest.raises(ValueError, match="budget is that of a fit of 300"):
+        cait.save_report(fit, tmp_path / "other", budget=replace(budget, fwhm=0.3))
 
 
 def test_every_panel_of_the_figure_has_its_labels(fit):
