@@ -25,6 +25,7 @@ from .entries import IONS, QUANTITIES, entries_of
 from .families import FAMILIES
 from .figures import channels_figure, check_figure, landscape_figure, steps_figure
 from .fit import fit_landscape
+from .likelihood import FREE_OCCUPANCY
 from .report import save_report
 from .report_page import budget_section, numbers, picture
 from .run_form import Dropped, RunForm, look_into
@@ -448,10 +449,12 @@ class Workbench:
 
     def start_fit(self) -> None:
         """Fit all runs with the entries as they stand, in a thread."""
+        if not all(run.result.ready for run in self.runs):
+            return  # clicked before the page had heard of the last entry
         cases = [run.result.case for run in self.runs]
         try:
             occupancy = float(self.occupancy.value.replace(",", "."))
-            require("Occupied sites", occupancy, 0.3, 0.995)
+            require("Occupied sites", occupancy, *FREE_OCCUPANCY)
         except ValueError as error:
             self.status.value = self._note("wrong", str(error))
             return

@@ -12,10 +12,11 @@ import urllib.request
 from contextlib import contextmanager
 
 import nbformat
+import psutil
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser import NO_BROWSER, open_browser
-from playwright.sync_api import TimeoutError
+from playwright.sync_api import TimeoutError, expect
 from slim import ROOT
 from test_workbench import DATA, RUBIDIUM, TYPED
 
@@ -44,7 +45,7 @@ def server(command: list[str], address: str, folder):
         except OSError:
             time.sleep(0.2)
     try:
-        yield
+        yield process
     finally:
         process.terminate()
         process.wait(30)
@@ -90,7 +91,7 @@ def page(request, tmp_path):
         address = f"{home}/lab/tree/workbench.ipynb?token=sesame"
     # the solver is compiled before the clock of a browser runs
     cait.fit_landscape([cait.read_case(DATA / "rb_on_lbo.toml")])
-    with server(command, f"{home}/login", tmp_path), open_browser() as browser:
+    with server(command, f"{home}/login", tmp_path) as process, open_browser() as browser:
         tab = browser.new_page(viewport={"width": 1280, "height": 900})
         tab.set_default_timeout(PATIENCE)
         tab.troubles = watch(tab, home)
@@ -100,7 +101,7 @@ def page(request, tmp_path):
             tab.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
             tab.keyboard.press("Control+Enter")
         tab.locator(".cait-bench[data-lm-suppress-shortcuts] .widget-upload").wait_for()
-        tab.kind = request.param
+        tab.kind, tab.server = request.param, process.pid
         yield tab
 
 
@@ -150,8 +151,33 @@ def drop_rubidium(tab) -> None:
     tab.get_by_text("SurfaceLab, 220 cycles").wait_for()
 
 
-def type_entries(tab) -> None:
-    """Six numbers and one choice from a menu, in the order of the page."""
+def seconds_of(tab) -> tuple[float, float]:
+    """On the clock, and of the processor in the server with its kernel and the browser."""
+    server = psutil.Process(tab.server)
+    others = [c for c in psutil.Process().children(recursive=True) if "chrom" in c.name()]
+    times = [p.cpu_times() for p in (server, *server.children(recursive=True), *others)]
+    return time.monotonic(), sum(t.user + t.system for t in times)
+
+
+def drop(tab, *paths) -> None:
+    """Let go of files over the form, as a hand does that drags them there."""
+    box = tab.locator(".cait-drop").bounding_box()
+    session = tab.context.new_cdp_session(tab)
+    for what in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {
+            "type": what, "x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2,
+            "data": {"items": [], "files": [str(p) for p in paths], "dragOperationsMask": 1},
+        })  # fmt: skip
+
+
+def said_under(tab, label: str):
+    """The words beneath an entry."""
+    entry = tab.locator(".widget-vbox", has=tab.get_by_label(label, exact=True)).last
+    return entry.locator(".cait-note")
+
+
+def type_entries(tab) -> int:
+    """Six numbers and one choice from a menu, in the order of the page; how many were typed."""
     order = ["run.voltage", "Composition", "glass.thickness", "glass.area", "glass.temperature",
              "sims.crater_depth", "sims.pulses"]  # fmt: skip
     assert set(order) - {"Composition"} == set(TYPED)
@@ -163,6 +189,7 @@ def type_entries(tab) -> None:
             reach(tab, QUANTITIES[key].label)
             tab.keyboard.type(TYPED[key])
             tab.keyboard.press("Tab")
+    return len(order) - 1
 
 
 def faults_of_access(tab) -> list[str]:
@@ -177,12 +204,12 @@ def faults_of_access(tab) -> list[str]:
     ]
 
 
-def test_from_dropped_files_to_a_saved_report_without_a_mouse(page, tmp_path):
+def test_from_dropped_files_to_a_saved_report_without_a_mouse(page, tmp_path, record_property):
     """Two files, six typed numbers and one choice; then fit, look and save."""
+    begin = seconds_of(page)
     drop_rubidium(page)
-    type_entries(page)
+    typed = type_entries(page)
     page.locator("button:enabled", has_text="Fit").wait_for()
-    assert faults_of_access(page) == []
     reach(page, "Fit")
     page.keyboard.press("Enter")
     page.get_by_text("Fitted in").wait_for()
@@ -190,9 +217,61 @@ def test_from_dropped_files_to_a_saved_report_without_a_mouse(page, tmp_path):
     reach(page, "Save report")
     page.keyboard.press("Enter")
     page.get_by_text("Saved in").wait_for()
+    clock, processor = (b - a for a, b in zip(begin, seconds_of(page), strict=True))
+    for what, value in (("entries", typed), ("seconds", clock), ("CPU seconds", processor)):
+        record_property(what, round(value, 1))
+        print(f"{page.kind}: {what} {value:.3g}")
+    assert typed <= 6
     [report] = (tmp_path / "reports").glob("*/report.html")
     with page.expect_download() as download:
         page.get_by_text("Download the report").click()
     assert download.value.path().read_bytes() == report.read_bytes()
     assert faults_of_access(page) == []
+    assert page.troubles == []
+
+
+def test_a_wrong_entry_is_answered_beneath_it_until_it_is_mended(page, tmp_path):
+    """Files let go over the form; then each slip is typed and mended, in the browser."""
+    profile, current = RUBIDIUM
+    cropped = tmp_path / "cropped" / profile
+    cropped.parent.mkdir()
+    lines = (DATA / profile).read_text().splitlines(keepends=True)
+    cropped.write_text("".join(lines[: 3 + 150]))
+    drop(page, cropped, DATA / current)
+    page.get_by_text("SurfaceLab, 150 cycles").wait_for()
+    page.get_by_text("a recorded current of 99.24 h").wait_for()
+    type_entries(page)
+    said_under(page, "Crater depth").filter(has_text="the export is cropped").wait_for()
+    assert faults_of_access(page) == []
+    fit = page.locator(".cait-bench button", has_text=re.compile("^Fit$"))
+    expect(fit).to_be_disabled()
+
+    def enter(label: str, text: str) -> None:
+        page.get_by_label(label, exact=True).fill(text)
+        page.keyboard.press("Tab")
+
+    def ready() -> None:
+        page.locator(".cait-bench button:enabled", has_text=re.compile("^Fit$")).wait_for()
+        expect(page.locator(".cait-wrong:visible")).to_have_count(0)  # the checks follow
+
+    enter("Sputter time", "440")
+    ready()
+    enter("Temperature", "323.15")  # which could be: a question, and no refusal
+    asked = said_under(page, "Temperature")
+    asked.filter(has_text="323.15 °C is more than is usual. Did you mean 323.15 K?").wait_for()
+    for label, wrong, words, right in (
+        ("Temperature", "50 K", "Did you mean 50 °C?", "50 °C"),
+        ("Thickness", "0.5 m", "Did you mean 0.5 mm?", "0.5 mm"),
+        ("Pulses per cycle", "", "Enter the primary pulses per cycle", TYPED["sims.pulses"]),
+    ):
+        enter(label, wrong)
+        said_under(page, label).filter(has_text=words).wait_for()
+        expect(fit).to_be_disabled()
+        enter(label, right)
+        ready()
+    for kind, ion in (("Native", "Rb+"), ("Foreign", "Li+")):
+        page.get_by_label(f"{kind} ion", exact=True).select_option(ion)
+    for kind in ("Native", "Foreign"):
+        said_under(page, f"{kind} ion").filter(has_text="the two are swapped").wait_for()
+    expect(fit).to_be_disabled()
     assert page.troubles == []
