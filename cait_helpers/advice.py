@@ -203,7 +203,7 @@ _ABOUT = {  # what a profile says it assumed, by a word of it: the entry that ca
 
 def _assumed(line: str) -> Note:
     key = next((key for word, key in _ABOUT.items() if word in line), "profile")
-    return Note(key, "assumed", f"{line}.")
+    return Note(key, "assumed", f"{line.removesuffix(' (assumed)')}.")
 
 
 def _placed(error: ValueError, path: Path) -> Note:

@@ -46,6 +46,7 @@ _STYLE = """
 .cait-wrong {color: #a40000; border-left: 3px solid #a40000;}
 .cait-look {color: #7a4b00; border-left: 3px solid #b87300;}
 .cait-missing, .cait-assumed, .cait-read {color: #4b5563; border-left: 3px solid #9ca3af;}
+.cait-checks {list-style: none; padding-left: .3rem;}
 .cait-result {font-size: 1rem;}
 .cait-result table {border-collapse: collapse; font-size: .875rem;}
 .cait-result td, .cait-result th {padding: .15rem .6rem; text-align: left;
@@ -359,11 +360,11 @@ class Workbench:
         self.transient.disabled = run.quiet = False
         lines = [
             f'<li class="{"" if c.passed else "cait-wrong"}">{"✓" if c.passed else "✗"}'
-            f" <b>{escape(c.name)}</b>: {c.value:.3g} (allowed {c.low:.3g} to {c.high:.3g})."
-            f" {escape(c.message)}</li>"
+            f" <b>{escape(c.name)}</b>: {c.value:.3g}, allowed {c.low:.3g} to {c.high:.3g}."
+            f" {escape(c.message[:1].upper() + c.message[1:])}.</li>"
             for c in result.profile.checks
         ]
-        self.checks.value = f"<ul>{''.join(lines)}</ul>"
+        self.checks.value = f"<ul class='cait-checks'>{''.join(lines)}</ul>"
         failed = [c.name for c in result.profile.checks if not c.passed]
         names = [c.name for c in result.profile.checks]
         self._offer_checks(names, failed[0] if failed else "")
@@ -392,11 +393,25 @@ class Workbench:
 
     def _outdated(self) -> None:
         """The numbers on the page are no longer those of the entries."""
-        if self.fit is not None:
-            self.status.value = self._note("look", "An entry has changed: fit again.")
+        open_ = self._open()
+        if not self._busy:
+            words = f"Before a fit, see above: {', '.join(open_)}." if open_ else ""
+            if self.fit is not None and not open_:
+                words = "An entry has changed: fit again."
+            self.status.value = self._note("look", words) if words else ""
         self.fit = self.budget = None
         self.save.disabled = self.weigh.disabled = True
-        self.start.disabled = self._busy or not all(run.result.ready for run in self.runs)
+        self.start.disabled = self._busy or bool(open_)
+
+    def _open(self) -> list[str]:
+        """The labels of all entries that are missing or wrong, by run if there are several."""
+        found = {}
+        for number, run in enumerate(self.runs, 1):
+            where = f" of run {number}" if len(self.runs) > 1 else ""
+            for note in run.result.notes:
+                if note.kind in ("missing", "wrong"):
+                    found[run.entry[note.key].value.description + where] = None
+        return list(found)
 
     # --- fit, budget, report ---
 
@@ -503,7 +518,10 @@ class Workbench:
                     f"{run.name}: {QUANTITIES[note.key].label}: {note.words}"
                     for run in self.runs for note in run.result.notes
                     if note.kind in ("assumed", "look") and note.key in QUANTITIES
-                    and note.words.rstrip(".") not in run.result.profile.assumptions
+                    and not any(
+                        line.startswith(note.words.rstrip("."))  # the report has it already
+                        for line in run.result.profile.assumptions
+                    )
                 ],
             )  # fmt: skip
         except OSError as error:

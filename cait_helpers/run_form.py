@@ -137,7 +137,8 @@ class RunForm:
         ]
         self.preset = w.Dropdown(
             description="Composition", options=[("own value below", ""), *known],
-            style={"description_width": "8.5rem"}, layout={"width": "24.4rem"},
+            style={"description_width": "8.5rem"},
+            layout={"width": "24.4rem", "max_width": "98%"},
         )  # fmt: skip
 
         def preset(change: Mapping[str, Any]) -> None:

@@ -149,6 +149,9 @@ def test_the_chapter_runs_to_its_end_with_other_cases(kind, tmp_path):
     low, high = found["95 % intervals"]["fwhm"]
     assert low < fwhm < high
     page = (report / "report.html").read_text(encoding="utf-8")
+    budget = found["error budget"]
+    assert budget["sentence"] in page
+    assert budget["95 % interval / eV"][0] < fwhm < budget["95 % interval / eV"][1]
     for number, path in enumerate(cases):
         name = next(p.name for p in path.parent.iterdir() if p.name.startswith(("profile", "own")))
         kept = report / "inputs" / str(number)

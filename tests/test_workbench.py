@@ -337,6 +337,35 @@ def test_six_typed_entries_fit_the_shipped_rubidium_run_and_save_its_report(tmp_
     assert "fit again" in bench.status.value
 
 
+def test_what_keeps_a_run_from_being_fitted_is_named_at_the_button(tmp_path):
+    bench = prepared(tmp_path)
+    assert bench.status.value == ""
+    entry = bench.runs[0].entry
+    entry["glass.area"].value.value = "20 cm2"
+    assert bench.start.disabled
+    assert "see above: Crater depth, Exposed area." in bench.status.value
+    bench.another.click()
+    assert "Exposed area of run 1" in bench.status.value
+    assert "SIMS export of run 2" in bench.status.value
+    bench.remove.click()
+    entry["glass.area"].value.value = "20"
+    assert bench.status.value == ""
+
+
+def test_what_was_assumed_stands_in_the_report_once(tmp_path):
+    """The words beneath the entries, and those of the profile, are the same."""
+    bench = prepared(tmp_path)
+    beneath = bench.runs[0].entry["sims.sputter_time"].words.value
+    assert "Assumed: crater reached at 440 s, the end of the export.<" in beneath
+    bench.start_fit()
+    bench.join()
+    bench.save_report()
+    [folder] = tmp_path.iterdir()
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert page.count("crater reached at 440 s") == 1
+    assert page.count("the end of the recorded current") == 1
+
+
 def test_a_fit_is_stopped_from_the_page(tmp_path):
     bench = prepared(tmp_path)
     bench.start_fit()
