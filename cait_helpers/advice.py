@@ -241,10 +241,13 @@ def _unbalanced(check: Check, case: Case) -> str:
     r, crater = check.value, case.crater_depth * 1e9
     text = f"The profile holds {r:.3g} times the charge that has passed. "
     for factor, cause in (
-        (100, "mm² entered for cm²"), (1000, "nm entered for µm, or µA for nA"),
-    ):  # fmt: skip
-        if any(0.8 < r * f < 1.25 for f in (factor, 1 / factor)):
-            return text + f"A factor of {factor}: {cause}?"
+        (100, "was an area in mm² entered as cm²"),
+        (0.01, "was an area in cm² entered as mm²"),
+        (1000, "was a crater in nm entered as µm, or a current in µA as nA"),
+        (0.001, "was a crater in µm entered as nm, or a current in nA as µA"),
+    ):
+        if 0.8 < r / factor < 1.25:
+            return text + f"A factor of {max(factor, 1 / factor):g}: {cause}?"
     return text + (
         f"A crater of {crater / r:.3g} nm, an exposed area of {case.area * 1e6 * r:.3g} mm² or"
         f" {case.glass.ion_density / r:.3g} mobile ions per m³ would agree. If the crater was"
