@@ -5,7 +5,7 @@ a landscape, a blur and errors of its own; `fit_landscape` fits each. Printed: h
 of the width, and of the diffusivities, hold the truth, the errors of the width, and the runs and
 seconds of a fit.
 
-    python benchmarks/intervals.py [number of triples, 40]
+    python benchmarks/intervals.py [number of triples, 40] [first seed, 0]
 """
 
 import statistics
@@ -47,12 +47,12 @@ def holds(fit, truths):
 
 
 def main():
-    number = int(sys.argv[1]) if len(sys.argv) > 1 else 40
+    number, first = (int(a) for a in (*sys.argv[1:], *(40, 0)[len(sys.argv) - 1 :]))
     print(f"{'seed':>5}{'made':>8}{'found':>8}{'error':>8}{'sigma':>7}{'held':>6}"
           f"{'chi2':>6}{'runs':>6}{'s':>6}")  # fmt: skip
     held, errors, errors_sigma, counts, seconds = [], [], [], [], []
     refused = 0
-    for seed, fwhm in enumerate(widths(number)):
+    for seed, fwhm in enumerate(widths(number), first):
         try:
             truths, fit, took = study(seed, fwhm)
         except (cait.FitError, cait.SimulationError) as error:

@@ -264,8 +264,11 @@ def _trials(fit: LandscapeFit) -> Iterator[_Trial]:
             yield _Trial("prefactor", "none", law, base, now, fit.family)
     for factor, text in ((2.0, "twice"), (0.5, "half")):
         if assumed.drift == 1:
-            now = replace(assumed, drift=factor)
-            yield _Trial("foreign D", "constant", f"{text} at plateau", base, now, fit.family)
+            now, start = replace(assumed, drift=factor), copied(base)
+            for x in fit.experiments:  # the plateau tells D there: it is D elsewhere that moves
+                name = f"log10_D_{x.case.foreign_element}"
+                start[name].value = base[name].value - np.log10(factor)
+            yield _Trial("foreign D", "constant", f"{text} at plateau", start, now, fit.family)
     if assumed.hop_length == 0:
         now = replace(assumed, hop_length=_HOP)
         yield _Trial("drift", "linear", f"hops of {1e9 * _HOP:.2g} nm", base, now, fit.family)
@@ -300,6 +303,7 @@ def error_budget(fit: LandscapeFit, progress: Progress = False) -> Budget:
     entries, trials = _entries(fit), list(_trials(fit))
     held = [name for own in entries.values() for name in own]
     scale = max(1.0, fit.reduced_chi_square)
+    beyond = fit.chi_square + 300 * scale  # what no freed entry mends
     growth = fit.parameters["fwhm"].widened / fit.parameters["fwhm"].error
     rows = []
 
@@ -334,10 +338,11 @@ def error_budget(fit: LandscapeFit, progress: Progress = False) -> Budget:
         tell(1)
         for trial in trials:
             try:
-                other, found, now = refit(fit, trial.parameters, trial.assumed, trial.family)
-                hopeless = now > fit.chi_square + 300 * scale  # the entries will not mend that
+                other, found, now = refit(
+                    fit, trial.parameters, trial.assumed, trial.family, hopeless=beyond
+                )
                 row(trial.what, trial.stated, trial.alternative, _doubtful(other),
-                    _freed(found, held), "assumption", hopeless=hopeless)  # fmt: skip
+                    _freed(found, held), "assumption", hopeless=now > beyond)  # fmt: skip
             except (FitError, SimulationError):
                 rows.append(Row(trial.what, trial.stated, trial.alternative, np.nan, np.nan,
                                 np.nan, np.inf, False, "assumption"))  # fmt: skip

@@ -467,11 +467,16 @@ def fit_landscape(
 
 
 def _search(
-    likelihood: Likelihood, parameters: Parameters, progress: Progress, anchored: bool = True
+    likelihood: Likelihood,
+    parameters: Parameters,
+    progress: Progress,
+    anchored: bool = True,
+    hopeless: float = np.inf,
 ) -> Parameters:
     """Build a design, minimise inside it, move it there, until it stays; then narrow it.
 
-    The designs on the way have no crossed terms: they need not be right, but lead there.
+    The designs on the way have no crossed terms: they need not be right, but lead there. An
+    optimum whose chi-square is ``hopeless`` is not narrowed.
     """
     first = {name: p[3] for name, p in likelihood.family.parameters.items()}
     first |= {name: steps[0] for name, steps in _STEPS.items()} | {"occupancy": 0.02}
@@ -507,7 +512,7 @@ def _search(
             # along a direction that the data do not know the optimum may wander: no gain is enough
             still = moved < 1.001 or abs(square - now) < 0.1
             square = now
-            if still and narrowed:
+            if still and (narrowed or now > hopeless):
                 tell(8)
                 break
             if still:
@@ -559,17 +564,19 @@ def refit(
     parameters: Parameters,
     assumed: Assumptions | None = None,
     family: str | None = None,
+    hopeless: float = np.inf,
 ) -> tuple[Likelihood, Parameters, float]:
     """Search again from ``parameters`` under other assumptions; likelihood, optimum, chi-square.
 
-    Its polynomials are not moved onto resolved runs: it is compared, and chi-square moves by two.
+    The polynomials are not moved onto resolved runs: it is compared, and chi-square moves by two;
+    beyond ``hopeless`` it need not be exact.
     """
     likelihood = Likelihood(
         fit.likelihood.experiments,
         find_family(family or fit.family),
         assumed or fit.likelihood.assumed,
     )
-    found = _search(likelihood, copied(parameters), False, anchored=False)
+    found = _search(likelihood, copied(parameters), False, anchored=False, hopeless=hopeless)
     return likelihood, found, float(np.sum(likelihood.residuals(found) ** 2))
 
 

@@ -56,12 +56,13 @@ def foreign_diffusivity(fwhm, temperature, occupancy, D_bulk, plateau):
     return D_bulk * np.exp(sigma * (z - ndtri(occupancy))) * (1 + slope)
 
 
-def solve(truth, native=native_diffusivity):
+def solve(truth, native=native_diffusivity, speed=None):
     """Integrate the conservation law from a depth of 0.05 nm on.
 
     With xi = x/q and q the replaced depth, dy/d(ln q) = d/dxi [xi y - t + D~/(v q) dy/dxi] - y.
-    ``native`` is D_Li(y) of a truth. Returns cell edges (m), native fraction of each cell, time
-    (s), current density (A/m^2).
+    ``native`` is D_Li(y) of a truth. ``speed`` is v = j/(e N) (m/s) of a run under a constant
+    current; without it the voltage gives v. Returns cell edges (m), native fraction of each cell,
+    time (s), current density (A/m^2).
     """
     volt = truth.voltage * e / (k * truth.temperature)
     D_M = truth.D_foreign
@@ -71,7 +72,7 @@ def solve(truth, native=native_diffusivity):
     ratio = native(truth, levels) / D_M
     plateau = np.argmax(levels * (1 - ratio))  # of the drift limit
     front = 1 / (levels[plateau] * ratio[plateau] + 1 - levels[plateau])
-    slowest = volt / (THICKNESS / truth.D_bulk + truth.charge_depth / D_M)
+    slowest = speed or volt / (THICKNESS / truth.D_bulk + truth.charge_depth / D_M)
     width = np.clip(D_M / slowest / truth.charge_depth, 1e-6, 0.1)
     edge = [0.0]
     while edge[-1] < 8.0:
@@ -90,6 +91,8 @@ def solve(truth, native=native_diffusivity):
     diffusion = np.append(0, np.cumsum(np.diff(grid) * (slope[1:] + slope[:-1]) / 2))
 
     def velocity(q, y):  # from the voltage: (m/s)
+        if speed:
+            return speed
         path = q * np.sum(size / conductance(y)) + (THICKNESS - q * edge[-1]) / truth.D_bulk
         return (volt - (diffusion[-1] - np.interp(y[0], grid, diffusion))) / path
 
@@ -116,14 +119,14 @@ def solve(truth, native=native_diffusivity):
         raise RuntimeError(result.message)
     y = result.y[:-1]
     depth = np.exp(result.t)
-    speed = [velocity(q, np.clip(column, 1e-9, 1)) for q, column in zip(depth, y.T, strict=True)]
-    first = volt / THICKNESS * truth.D_bulk
+    speeds = [velocity(q, np.clip(column, 1e-9, 1)) for q, column in zip(depth, y.T, strict=True)]
+    first = speed or volt / THICKNESS * truth.D_bulk
     time = result.y[-1] + depth[0] / first
     return (
         edge * depth[-1],
         y[:, -1],
         np.append(0.0, time),
-        e * DENSITY * np.append(first, speed),
+        e * DENSITY * np.append(first, speeds),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.constants import e
+from scipy.constants import e, k
 from slim import ROOT
 
 import cait_helpers as cait
@@ -73,6 +73,27 @@ def test_a_published_width_comes_back_within_its_interval(tmp_path, seed, fwhm):
     assert (high - low) / 2 < 0.01 * fwhm
     assert fit.reduced_chi_square < 1.2
     assert fit.evaluations <= 400
+
+
+def test_a_deep_run_under_a_constant_current_finds_a_narrow_landscape(tmp_path, monkeypatch):
+    """180 meV at 304 K, 1.4 um deep: fields and fronts at which a search meets runs that fail."""
+    monkeypatch.setitem(synthetic.solve.__globals__, "SLICE", 14e-9)
+    fwhm, T, D_bulk, depth = 0.180, 304.0, 1e-18, 1.4e-6
+    D_K = synthetic.foreign_diffusivity(fwhm, T, 0.9, D_bulk, 0.15)
+    truth = synthetic.Truth(fwhm, T, 0.9, D_bulk, D_K, 50.0, 2.5e-9, depth)
+    speed = 50 * e / (k * T) / (synthetic.THICKNESS / D_bulk + depth / (2 * D_K))
+    found = synthetic.solve(truth, speed=speed)
+    off = synthetic.write(tmp_path, "K", truth, found, np.random.default_rng(5))
+    sigma = D_bulk * synthetic.DENSITY * e**2 / (k * T)
+    text = synthetic.case_text("K", truth, found[2][-1], off, sigma)
+    text = text.replace('current = "K_current.csv"\n', "")
+    text = text.replace("voltage = 50.0", f"current_density = {float(found[3][-1])!r}")
+    (tmp_path / "K.toml").write_text(text)
+    fit = cait.fit_landscape([cait.read_case(tmp_path / "K.toml")])
+    low, high = fit.interval["fwhm"]
+    assert abs(fit.fwhm - fwhm) < 1.5 * (high - low) / 2
+    assert (high - low) / 2 < 0.05 * fwhm
+    assert not fit.misfit.notable
 
 
 def test_counts_that_no_landscape_explains_are_no_success(tmp_path):
