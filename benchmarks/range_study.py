@@ -5,9 +5,9 @@
 Each draw is simulated as a user would, with its error estimate. The first judge is the same
 problem on four times as many cells at a tenth of the tolerance; the second the exact theory of the
 front (`cait.front`, `cait.fronts.potentiostatic_depth`), which leaves out the width of the front
-and the Debye length: its error is of the order of either over the depth. Prints how many draws
-raise an error, how many are wrong, and how honest the estimates are; `tests/test_range.py` runs a
-few.
+and the Debye length: its error is of the order of either over the depth, and what exceeds the usual
+multiple of that must vanish as either over the depth does. Prints how many draws raise an error,
+how many are wrong, and how honest the estimates are; `tests/test_range.py` runs a few.
 With ``--sequels`` every draw is run, and judged is what follows from it: a second run with a third
 ion, or a run with a record in the place of the constant drive. With ``--low`` all draws have
 plateaus between 1e-4 and 1e-3, and fronts sharp enough for the theory.
@@ -76,7 +76,10 @@ def draws(count: int, seed: int = 1, low: bool = False):
 
 
 def sequels(count: int, rtol: float, seed: int = 1):
-    """Second runs with an ion up to a hundred times as fast as the first, and records, in turn."""
+    """Second runs with an ion up to a hundred times as fast as the first, and records, in turn.
+
+    Left out are second runs beyond the same limits of charge and field as the first ones.
+    """
     rng = np.random.default_rng(1000 + seed)
     for number, (_, call) in enumerate(draws(count, seed)):
         try:
@@ -94,7 +97,26 @@ def sequels(count: int, rtol: float, seed: int = 1):
             second = call["ions"]["foreign"] * 100 ** rng.uniform(-1, 1)
             until = cait.Charge(call["until"].value * rng.uniform(0.2, 1))
             ions = call["ions"] | {"second": second}
+            if _beyond(call, first, second, until):
+                continue
             yield None, call | {"ions": ions, "beam": "second", "start": first, "until": until}
+
+
+def _beyond(call, first, second: float, until) -> bool:
+    """Whether a second run pushes foreign ions through the glass, or asks for too strong a field.
+
+    They may run ahead of the charge as far as they are faster than the native ions. The field is
+    at most that in a glass with nothing but the slower foreign ion, at the current of the start.
+    """
+    glass, ions = call["glass"], call["ions"]
+    law = ions["native"]
+    bulk = float(law(1.0)) if callable(law) else law
+    lead = max(second, ions["foreign"], bulk) / bulk
+    depth = first.replaced_depth + until.value / (e * glass.ion_density)
+    slowest = min(second, ions["foreign"])
+    current = first.current_density.max()
+    field = current * glass.thermal_voltage / (slowest * e * glass.ion_density)
+    return lead * depth > 0.8 * glass.thickness or field > STRONGEST
 
 
 def against_theory(front, call, run, rtol: float) -> dict[str, tuple[float, float]]:
@@ -124,6 +146,23 @@ def against_theory(front, call, run, rtol: float) -> dict[str, tuple[float, floa
     return found
 
 
+def deeper(front, call, run, rtol: float) -> dict[str, float]:
+    """Deviation from the theory of a front four times as deep, at the current of the end.
+
+    What the width of a front makes falls there to little more than a quarter, for it goes like
+    the width over the depth and the logarithm of that; an error of the solver stays.
+    """
+    glass, depth = call["glass"], 4 * call["until"].value
+    thickness = min(4 * glass.thickness, 5e-3)
+    how = {
+        "glass": cait.Glass(thickness, N, glass.permittivity, glass.temperature),
+        "drive": cait.CurrentDensity(float(run.current_density[-1])),
+        "until": cait.Charge(depth),
+    }
+    again = cait.simulate(**(call | how), rtol=rtol)
+    return {name: one[0] for name, one in against_theory(front, call | how, again, rtol).items()}
+
+
 def study(problems, rtol: float) -> dict:
     """Simulate and judge the ``problems``, pairs of an exact front and arguments.
 
@@ -131,12 +170,13 @@ def study(problems, rtol: float) -> dict:
     -------
     dict
         Texts of ``refused`` runs (the model ends there: foreign ions at the back, a voltage that
-        drives no current), other ``failed`` ones, ``wrong`` ones (deviations) and ``unjudged`` ones
-        (the finer mesh failed); ``shares``, the true error over the estimate of each run; ``cells``
+        drives no current), other ``failed`` ones, ``wrong`` ones (deviations), ``wide`` ones (a
+        deviation from the theory that is the front's width) and ``unjudged`` ones (the finer mesh
+        failed); ``shares``, the true error over the estimate of each run; ``cells``
         and ``steps`` (medians); ``judged``, how many comparisons with the theory there were of each
         kind; ``runs``.
     """
-    found = {key: [] for key in ("refused", "failed", "wrong", "unjudged")}
+    found = {key: [] for key in ("refused", "failed", "wrong", "wide", "unjudged")}
     shares, cells, steps, judged = [], [], [], {}
     for number, (front, call) in enumerate(problems):
         try:
@@ -166,6 +206,10 @@ def study(problems, rtol: float) -> dict:
         for name, (deviation, excuse) in against_theory(front, call, run, rtol).items():
             judged[name] = judged.get(name, 0) + 1
             if abs(deviation) > rtol + excuse:
+                if name in ("front", "plateau"):
+                    if abs(deeper(front, call, run, rtol)[name]) < 0.4 * abs(deviation):
+                        found["wide"].append(f"{number}: {name} {deviation:.2g} from theory")
+                        continue
                 found["wrong"].append(
                     f"{number}: {name} {deviation:.2g} from theory, {excuse:.2g} excused"
                 )
@@ -193,7 +237,7 @@ def main() -> None:
     else:
         problems = draws(options.draws, options.seed, options.low)
     result = study(problems, options.rtol)
-    for key in ("refused", "failed", "unjudged", "wrong"):
+    for key in ("refused", "failed", "unjudged", "wide", "wrong"):
         for text in result[key]:
             print(f"{key} {text}")
     shares = result["shares"]

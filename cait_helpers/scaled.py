@@ -184,11 +184,14 @@ def diffusion_potential(setting: kernels.Setting, nodes: Array, state: Array) ->
     return drop(nodes, open_circuit)
 
 
-def differences(coarse: Solution, fine: Solution, rtol: float) -> dict[str, float]:
+def differences(
+    coarse: Solution, fine: Solution, rtol: float, of_worst: float = 0.0
+) -> dict[str, float]:
     """Relative differences of two solutions of one problem.
 
     Fractions behind the front count relative to themselves and 1e-6/rtol, so that an error of rtol
-    is rtol of the fraction and 1e-6 of N.
+    is rtol of the fraction and 1e-6 of N: their mean, or ``of_worst`` of the worst place if that is
+    more.
     """
     # The profile over the zone that foreign ions have reached, a per cent of them at least.
     exchanged = float(np.diff(fine.nodes) @ fine.y[:, :-1].sum(axis=1))
@@ -211,7 +214,8 @@ def differences(coarse: Solution, fine: Solution, rtol: float) -> dict[str, floa
             for one, front in zip((coarse, fine), fronts, strict=True)
         )
         small = SMALL / rtol
-        found["plateau"] = float(np.mean(np.abs(left - right) / (np.maximum(right, 0) + small)))
+        apart = np.abs(left - right) / (np.maximum(right, 0) + small)
+        found["plateau"] = float(max(apart.mean(), of_worst * apart.max()))
     ends = coarse.history[-1], fine.history[-1]
     largest = np.abs(fine.history).max(axis=0)
     found["drive"] = max(float(abs(ends[0][m] - ends[1][m]) / largest[m]) for m in (0, 1, 3))

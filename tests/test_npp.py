@@ -728,10 +728,10 @@ def test_the_estimate_is_the_error_of_a_second_order_method(growth):
         native = 0.1 + 0.9 * np.clip(0.5 + (0.5 * (nodes[1:] + nodes[:-1]) - depth) / 40, 0, 1)
         y, history = np.column_stack([1 - native, native]), np.full((2, 4), depth)
         solutions.append(scaled.Solution("", nodes, y, y, history, y[0], 0, 0, 0.0, 0.0, 0.0))
-    found = npp._estimate(*solutions, 1e-3, safety=1.7)
+    found = npp._estimate(*solutions, 1e-3)
     true = 10.0 / int(100 * growth) ** 2
-    assert found["drive"] == pytest.approx(1.7 * true, rel=2e-3)
-    assert found["front"] == pytest.approx(1.7 * true, rel=0.05)  # read where half is left, at 98
+    assert found["drive"] == pytest.approx(2.1 * true, rel=2e-3)
+    assert found["front"] == pytest.approx(2.1 * true, rel=0.05)  # read where half is left, at 98
 
 
 def test_the_estimated_error_is_honest_and_not_timid():
@@ -765,8 +765,7 @@ def test_rtol_buys_accuracy():
 
         exact = average(logistic, run.nodes)
         missed.append(np.abs(run.fraction["Li"] - exact) @ np.diff(run.nodes) / depth)
-        assert missed[-1] < 2 * rtol
-    # 1e-1 of the few ions behind the wave, 1e-5 of N, asks for much already
+        assert missed[-1] < 0.1 * rtol  # the few ions of the tail ask for more than the profile
     assert missed[2] < 0.5 * missed[0]
 
 
