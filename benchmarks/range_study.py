@@ -81,7 +81,7 @@ def sequels(count: int, rtol: float, seed: int = 1):
     Left out are second runs beyond the same limits of charge and field as the first ones.
     """
     rng = np.random.default_rng(1000 + seed)
-    for number, (_, call) in enumerate(draws(count, seed)):
+    for number, (front, call) in enumerate(draws(count, seed)):
         try:
             first = cait.simulate(**call, rtol=rtol)
         except cait.SimulationError:
@@ -97,21 +97,22 @@ def sequels(count: int, rtol: float, seed: int = 1):
             second = call["ions"]["foreign"] * 100 ** rng.uniform(-1, 1)
             until = cait.Charge(call["until"].value * rng.uniform(0.2, 1))
             ions = call["ions"] | {"second": second}
-            if _beyond(call, first, second, until):
+            if _beyond(front, call, first, second, until):
                 continue
             yield None, call | {"ions": ions, "beam": "second", "start": first, "until": until}
 
 
-def _beyond(call, first, second: float, until) -> bool:
+def _beyond(front, call, first, second: float, until) -> bool:
     """Whether a second run pushes foreign ions through the glass, or asks for too strong a field.
 
-    They may run ahead of the charge as far as they are faster than the native ions. The field is
-    at most that in a glass with nothing but the slower foreign ion, at the current of the start.
+    They run ahead of the charge like the first front, or as far as the second are faster than the
+    native ions. The field is at most that in a glass with nothing but the slower foreign ion, at
+    the largest current of the first run.
     """
     glass, ions = call["glass"], call["ions"]
     law = ions["native"]
     bulk = float(law(1.0)) if callable(law) else law
-    lead = max(second, ions["foreign"], bulk) / bulk
+    lead = max(second / bulk, ions["foreign"] / bulk, front.speed or 1.0)
     depth = first.replaced_depth + until.value / (e * glass.ion_density)
     slowest = min(second, ions["foreign"])
     current = first.current_density.max()

@@ -44,7 +44,9 @@ SMOOTHINGS = 0.3  # a cell: nearly a fifth of the mesh then moves as one
 AT_REST = 1e-3  # of the two cells beside it may a node still move when the first mesh is done
 DAMPED = 0.7  # of a cell at most may vanish in one step
 
-DONE, TOO_MANY_STEPS, STEP_TOO_SMALL = 0, 1, 2
+AT_BACK = 0.2  # foreign ions at the back, where none passes: no run that ends well comes near it
+
+DONE, TOO_MANY_STEPS, STEP_TOO_SMALL, ARRIVED = 0, 1, 2, 3
 
 Setting = namedtuple("Setting", "lam2 table edges half_hops bottom beam potentiostatic clock_floor")
 Setting.__doc__ = """What stays the same during a run.
@@ -1079,6 +1081,9 @@ def advance(
             )  # fmt: skip
             history[steps, 2] = current(p, dt_ds, now.value)
             return DONE, steps, rejected, attempts, lowest, strongest
+        if moving and room.y[-1, :-1].sum() > AT_BACK:
+            history[steps, 2] = current(p, dt_ds, now.value)
+            return ARRIVED, steps, rejected, attempts, lowest, strongest
         memory = learn_mesh(x, now.charge, passed, memory, surface, first_step, room)
         ds *= min(2.0, max(0.2, 0.8 * inverse_cube_root(error + 1e-12)))
     return TOO_MANY_STEPS, steps, rejected, attempts, lowest, strongest

@@ -812,6 +812,29 @@ def test_a_run_on_one_mesh_is_never_called_resolved():
 # --- failure ---
 
 
+@pytest.mark.parametrize("drive", [Voltage(1.2), CurrentDensity(500.0)])
+@pytest.mark.parametrize("ratio", [30, 150])
+def test_a_run_ends_when_foreign_ions_come_to_the_back(drive, ratio):
+    """They would pile up there to hundreds of N, and the fields that they make hide the cause."""
+    glass = Glass(130e-9, N, 36.0, 385.0)
+    ions = {"Li": 4.5e-16, "K": ratio * 4.5e-16}
+    with pytest.raises(SimulationError, match=r"come to the back electrode, 0\.[2-4]"):
+        simulate(glass, ions, "Li", "K", drive, Charge(60.0))
+
+
+def test_the_worst_place_counts_in_the_estimate():
+    """Two meshes that differ at one place in the tail of a front, and there by much."""
+    solutions, x = [], np.linspace(0.0, 200.0, 101)
+    for tail in (1e-3, 2e-3):
+        native = np.where(x[:-1] < 100, 1e-3, 1.0)
+        native[44] = tail  # at nine tenths of the depth
+        y, history = np.column_stack([1 - native, native]), np.ones((2, 4))
+        solutions.append(scaled.Solution("", x, y, y, history, y[0], 0, 0, 0.0, 0.0, 0.0))
+    mean, worst = (scaled.differences(*solutions, 1e-3, share)["plateau"] for share in (0, 1))
+    assert worst > 10 * mean
+    assert scaled.differences(*solutions, 1e-3, 0.5)["plateau"] == pytest.approx(0.5 * worst)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
