@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ import pytest
 from slim import ROOT
 
 import cait_helpers as cait
+from cait_helpers import budget as budgets
 from cait_helpers.likelihood import FREE_OCCUPANCY
 from cait_helpers.parameters import copied, values_of
 
@@ -107,6 +109,23 @@ def test_a_fit_without_a_free_width_has_no_budget(fit):
     held["fwhm"].vary = False
     with pytest.raises(ValueError, match="has no free fwhm"):
         cait.error_budget(replace(fit, parameters=held))
+
+
+def test_the_first_page_tells_the_budget_of_the_three_runs(monkeypatch):
+    """Of the alternatives those that carry its two ends: free vacancies under either filling."""
+    trials = budgets._trials
+    ends = lambda fit: (t for t in trials(fit) if t.what == "vacancies")  # noqa: E731
+    monkeypatch.setattr(budgets, "_trials", ends)
+    cases = [cait.read_case(ROOT / "data" / f"{ion}_on_lbo.toml") for ion in ("k", "rb", "cs")]
+    found = cait.error_budget(cait.fit_landscape(cases))
+    low, high = (1e3 * (end - found.fwhm) for end in found.interval["fwhm"])
+    warm = 1.96 * row(found, "temperature", "+- 0.31 %").error
+    computed = [found.fwhm, found.counting, warm, found.entries]
+    page = (ROOT / "index.md").read_text(encoding="utf-8")
+    first = re.search(r"is (\d+) meV, ± ([\d.]+) .*?± ([\d.]+) .*?± ([\d.]+) ", page, re.DOTALL)
+    assert [float(v) for v in first.groups()] == pytest.approx(1e3 * np.array(computed), abs=0.15)
+    total = re.search(r"up to (\d+) meV higher or (\d+) meV lower", page)
+    assert [float(v) for v in total.groups()] == pytest.approx([high, -low], abs=1.0)
 
 
 @pytest.fixture(scope="module")
