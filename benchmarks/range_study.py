@@ -1,6 +1,7 @@
 """How far a simulation can be trusted: random problems of the whole range, against two judges.
 
-    python benchmarks/range_study.py [--draws 300] [--rtol 1e-3] [--seed 1] [--sequels | --low]
+    python benchmarks/range_study.py [--draws 300] [--rtol 1e-3] [--seed 1]
+                                     [--sequels | --low | --stress]
 
 Each draw is simulated as a user would, with its error estimate. The first judge is the same
 problem on four times as many cells at a tenth of the tolerance; the second the exact theory of the
@@ -10,13 +11,16 @@ multiple of that must vanish as either over the depth does. Prints how many draw
 how many are wrong, and how honest the estimates are; `tests/test_range.py` runs a few.
 With ``--sequels`` every draw is run, and judged is what follows from it: a second run with a third
 ion, or a run with a record in the place of the constant drive. With ``--low`` all draws have
-plateaus between 1e-4 and 1e-3, and fronts sharp enough for the theory.
+plateaus between 1e-4 and 1e-3, and fronts sharp enough for the theory. With ``--stress`` first,
+second and third runs, with up to four ions, are asked for any rtol from 1e-2 to 1e-5; there is no
+judge, but whatever comes back must be conserved, not negative and resolved.
 """
 
 import argparse
+import time
 
 import numpy as np
-from scipy.constants import e, k
+from scipy.constants import e, epsilon_0, k
 
 import cait_helpers as cait
 from cait_helpers.npp import difference
@@ -223,6 +227,80 @@ def study(problems, rtol: float) -> dict:
     }
 
 
+def faults_of(run) -> list[str]:
+    """What a run that came back must never show, whatever was asked for; empty if all is well."""
+    found = list(run.doubts)
+    brought = float(run.charge[-1]) / e
+    gained = {ion: run.amount(ion) - run.initial_amount[ion] for ion in run.fraction}
+    for ion, number in gained.items():
+        wanted = brought if ion == run.beam else 0.0
+        if ion != run.native and not abs(number - wanted) < 1e-8 * brought:
+            found.append(f"{ion}: {number:.6g} more ions per m^2, not {wanted:.6g}")
+        lowest = float(run.fraction[ion].min())
+        if not lowest > -1e-12:
+            found.append(f"{ion}: a fraction of {lowest:.2g}")
+    # No field outside the front: all charge of the glass is the flux through its back.
+    glass = run.glass
+    charge = sum(run.amount(ion) for ion in run.fraction) - N * glass.thickness
+    flux = epsilon_0 * glass.permittivity * run.potential[-1] / (glass.thickness - run.x[-1]) / e
+    if not abs(charge - flux) < 1e-8 * brought + 1e-12 * N * glass.thickness:
+        found.append(f"charge: {charge:.6g} ions per m^2, not {flux:.6g}")
+    return found
+
+
+def stress(count: int, seed: int = 1) -> dict:
+    """Run ``count`` problems of every kind at any rtol, without a judge.
+
+    Returns
+    -------
+    dict
+        ``returned``, how many came back; texts of those with ``faults`` and of the ``refused``
+        ones; ``slowest`` (s of the processor), the longest of all calls.
+    """
+    cait.simulate(**next(draws(1))[1])  # compiled before the clock runs
+    rng = np.random.default_rng(2000 + seed)
+    found = {"returned": 0, "faults": [], "refused": [], "slowest": 0.0}
+    number = 0
+
+    def tried(what: str, call: dict, rtol: float):
+        nonlocal number
+        if number == count:
+            return None
+        number, started, run = number + 1, time.process_time(), None
+        try:
+            run = cait.simulate(**call, rtol=rtol)
+        except cait.SimulationError as error:
+            found["refused"].append(f"{number} ({what}, rtol = {rtol:.1g}): {error}")
+        found["slowest"] = max(found["slowest"], time.process_time() - started)
+        if run is not None:
+            found["returned"] += 1
+            faults = faults_of(run)
+            if faults:
+                found["faults"].append(f"{number} ({what}, rtol = {rtol:.1g}): {'; '.join(faults)}")
+        return run
+
+    for front, call in draws(count, seed):
+        rtol = float(10 ** rng.uniform(-5, -2))
+        run = tried("first run", call, rtol)
+        if run is None:
+            continue
+        ions, slower, until = call["ions"], call["ions"]["foreign"], call["until"].value
+        for name in ("second", "third"):
+            D = ions["foreign"] * 100 ** rng.uniform(-1, 1)
+            charge = cait.Charge(until * rng.uniform(0.2, 1))
+            known = call | {"ions": ions | {"foreign": slower}}
+            if _beyond(front, known, run, D, charge):
+                break
+            ions, slower = ions | {name: D}, min(slower, D)
+            again = call | {"ions": ions, "beam": name, "start": run, "until": charge}
+            run = tried(f"{name} ion", again, rtol)
+            if run is None:
+                break
+        if number == count:
+            break
+    return found
+
+
 def main() -> None:
     """Read the options, run the study and print what it finds."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -232,7 +310,18 @@ def main() -> None:
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--sequels", action="store_true", help="judge what follows from each draw")
     kind.add_argument("--low", action="store_true", help="plateaus between 1e-4 and 1e-3 alone")
+    kind.add_argument("--stress", action="store_true", help="every kind at any rtol, no judge")
     options = parser.parse_args()
+    if options.stress:
+        found = stress(options.draws, options.seed)
+        for text in (*found["refused"], *found["faults"]):
+            print(text)
+        print(
+            f"{options.draws} runs: {found['returned']} came back, {len(found['faults'])} of them"
+            f" with faults, {len(found['refused'])} refused; the slowest took"
+            f" {found['slowest']:.1f} s"
+        )
+        return
     if options.sequels:
         problems = sequels(options.draws, options.rtol, options.seed)
     else:

@@ -30,6 +30,13 @@ def test_what_follows_them_is_right_within_rtol_or_raises():
     assert found["shares"].max() < 2
 
 
+def test_what_comes_back_is_conserved_and_resolved_whatever_was_asked_for():
+    """First, second and third runs with up to four ions, at any rtol."""
+    found = range_study.stress(12, seed=5)
+    assert found["returned"] == 12
+    assert not found["faults"]
+
+
 def test_a_second_run_behind_a_front_narrower_than_the_debye_length():
     """Its charges come along: without them the native ions would be negative there."""
     _, call = next(islice(range_study.draws(13, seed=52), 12, None))
