@@ -2,14 +2,21 @@
 
 In headless Chromium, with the network cut, every slider of every explorer that computes is dragged
 through its range in 120 steps, one a frame. Printed are the median and the 95 % quantile of the
-time between frames, and the longest task that has blocked the page.
+time between frames, and the longest task that has blocked the page. Frames wait for whatever else
+runs on the machine: read the load average beside them.
 
-    python benchmarks/drag.py [page ...]     of _build/html; all pages if none is named
+    python benchmarks/drag.py [--http] [page ...]     of _build/html; all pages if none is named
+
+Pages are opened from the disk, or with ``--http`` from a server of this machine.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -35,12 +42,17 @@ DRAG = """async slider => {
 }"""  # noqa: E501
 
 
-def measure(browser, page: Path) -> list[tuple[str, float, float, float]]:
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def measure(browser, address: str) -> list[tuple[str, float, float, float]]:
     """Name of each slider of a page, median and 95 % frame, and longest block, in ms."""
     context = browser.new_context()
-    context.set_offline(True)
     tab = context.new_page()
-    tab.goto(page.as_uri())
+    tab.goto(address)
+    context.set_offline(True)
     rows = []
     for explorer in tab.locator(".explorer[data-scene]").all():
         explorer.scroll_into_view_if_needed()
@@ -56,16 +68,20 @@ def measure(browser, page: Path) -> list[tuple[str, float, float, float]]:
     return rows
 
 
-def main(names: list[str]) -> None:
+def main(served: bool, names: list[str]) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=HTML))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    home = f"http://127.0.0.1:{server.server_port}" if served else HTML.as_uri()
     pages = [HTML / name for name in names] or sorted(HTML.rglob("*.html"))
-    print(f"{'slider':50} {'median':>8} {'95 %':>8} {'block':>8}  ms")
+    load = os.getloadavg()[0]
+    print(f"{'slider':50} {'median':>8} {'95 %':>8} {'block':>8}  ms, load {load:.1f}")
     with open_browser() as browser:
         for page in pages:
             if "data-scene=" not in page.read_text(encoding="utf-8"):
                 continue
-            for name, median, high, block in measure(browser, page):
+            for name, median, high, block in measure(browser, f"{home}/{page.relative_to(HTML)}"):
                 print(f"{name:50} {median:8.1f} {high:8.1f} {block:8.0f}", flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main("--http" in sys.argv, [name for name in sys.argv[1:] if name != "--http"])

@@ -23,6 +23,7 @@ from slim import ROOT, chapters, pages
 
 HTML = ROOT / "_build" / "html"
 HEAVIEST_PAGE = 1.5e6  # bytes
+MOST_ADDED = 0.3e6  # by sliders that compute
 
 # Elements that fetch something when a page is opened, and the attribute that says from where.
 FETCHING = {
@@ -194,6 +195,16 @@ def test_no_page_is_heavy(book):
                 files.add(HTML / resolve(Path(name).parent, unquote(image["src"])))
         sizes[name] = sum(file.stat().st_size for file in files)
     assert {name: size for name, size in sizes.items() if size > HEAVIEST_PAGE} == {}
+
+
+def test_what_computes_adds_little_to_a_page(book):
+    """The script of the solver, which all pages share, and what a page's own explorers read."""
+    shared = (HTML / "_static" / "cait.js").stat().st_size
+    added = {
+        name: shared + sum(len(one.get("data-given", "")) for one in page.select(".explorer"))
+        for name, page in book.items()
+    }
+    assert {name: size for name, size in added.items() if size > MOST_ADDED} == {}
 
 
 def test_every_explorer_of_the_book_has_its_script_and_a_picture_for_every_choice(book):

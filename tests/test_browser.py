@@ -9,18 +9,22 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
+import page_script
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser import NO_BROWSER, open_browser
 from PIL import Image
 from playwright.sync_api import TimeoutError
-from slim import pages
+from slim import ROOT, pages
 from test_book import HTML
 
+import cait_helpers as cait
 from cait_helpers.teaching.explorers import explorer_page
 
 pytestmark = pytest.mark.skipif(**NO_BROWSER)
 
+LAW = {"thickness": 0.5e-3, "ion_density": 1.38e28, "permittivity": 8.0, "temperature": 323.15}
+LAW |= {"fwhm": 0.25, "occupancy": 0.9}
 PAGES = [*(f"{page}.html" for page in pages()), "genindex.html", "search.html"]
 EXPERIMENT = "chapters/experiment.html"
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 375, "height": 667}
@@ -40,6 +44,16 @@ CHANGED = """([id, drawn, said]) => {
 }"""
 SMALLEST_LETTER = """explorer => Math.min(...[...explorer.querySelectorAll('svg text')].map(
   text => parseFloat(getComputedStyle(text).fontSize)))"""
+# Words that begin or end outside of their drawing.
+BEYOND = """explorer => {
+  const { left, right } = explorer.querySelector('svg').getBoundingClientRect();
+  return [...explorer.querySelectorAll('svg text')].filter(text => {
+    const box = text.getBoundingClientRect();
+    return box.width && (box.left < left - 1 || box.right > right + 1);
+  }).map(text => text.textContent);
+}"""
+FITS = """id => document.querySelector(`#${id} svg`).clientWidth
+  <= document.getElementById(id).clientWidth"""
 ONLY = "<article>%s</article>"
 AXE = Axe()
 # Formulas and coloured code are thousands of elements with the same few styles on every page: axe
@@ -138,6 +152,13 @@ def disabled(explorer) -> list[str]:
     ]
 
 
+def faults_of_letters(explorer) -> list[str]:
+    """Every word of a drawing is large enough to be read, and all of it is there."""
+    name, small = explorer.get_attribute("id"), explorer.evaluate(SMALLEST_LETTER)
+    found = [f"{name} has letters of {small} pixels"] if small < 11 else []
+    return found + [f"{name} cuts {text!r}" for text in explorer.evaluate(BEYOND)]
+
+
 def faults_of_scene(tab, explorer, patience: float) -> list[str]:
     """An explorer that computes: from the keyboard each control changes drawing and text."""
     name = explorer.get_attribute("id")
@@ -148,9 +169,7 @@ def faults_of_scene(tab, explorer, patience: float) -> list[str]:
         explorer.locator("svg").wait_for()
     except TimeoutError:
         return [f"{name} draws nothing: {explorer.locator('.explorer-note').inner_text()}"]
-    small = explorer.evaluate(SMALLEST_LETTER)
-    if small < 11:
-        found.append(f"{name} has letters of {small} pixels")
+    found += faults_of_letters(explorer)
     for control in explorer.locator("input[type=range], select").all():
         before = explorer.evaluate(DRAWN)
         control.focus()
@@ -291,7 +310,12 @@ def faults_in_the_dark(tab) -> list[str]:
 def faults_on_a_phone(tab) -> list[str]:
     tab.set_viewport_size(PHONE)
     width = tab.evaluate("document.documentElement.scrollWidth")
-    return [f"{width} pixels wide"] if width > PHONE["width"] else []
+    found = [f"{width} pixels wide"] if width > PHONE["width"] else []
+    for explorer in tab.locator(".explorer[data-scene]:has(svg)").all():
+        explorer.scroll_into_view_if_needed()
+        tab.wait_for_function(FITS, arg=explorer.get_attribute("id"))
+        found += faults_of_letters(explorer)
+    return found
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -397,6 +421,34 @@ def test_without_scripts_the_first_picture_stands_and_no_slider_pretends(browser
     visible = [image.is_visible() for image in explorer.locator("img").all()]
     assert visible == [True] + [False] * (len(visible) - 1)
     assert all(slider.is_disabled() for slider in explorer.locator("input").all())
+
+
+@pytest.mark.parametrize("place", ["a server", "a disk"])
+def test_the_example_of_the_solver_in_the_page_says_what_the_reference_says(browser, origin, place):
+    """The block of code of the reference, run as it stands, against its text and the package."""
+    reader = Reader(browser, origin if place == "a server" else HTML.as_uri())
+    reader.open("chapters/api.html")
+    code = reader.tab.locator(".highlight-js pre").inner_text()
+    with reader.tab.expect_console_message() as message:
+        reader.tab.evaluate(f"async () => {{ {code} }}")
+    said = message.value.text
+    assert reader.tab.locator("article code", has_text="resolved: front").inner_text() == said
+    law = cait.activated_diffusivity(cait.gaussian_sed(0.25), 1e-18, 323.15, 0.9)
+    run = cait.simulate(
+        cait.Glass(0.5e-3, 1.38e28, 8.0, 323.15), {"Li": law, "Rb": 6.5e-23}, "Li", "Rb",
+        cait.Voltage(10.0), cait.Charge(221.0),
+    )  # fmt: skip
+    assert said == f"resolved: front at {run.front_depth * 1e9:.1f} nm, plateau {run.plateau:.3f}"
+    assert reader.troubles == []
+
+
+def test_the_reference_names_every_argument_and_entry_of_the_solver_in_the_page(reader):
+    """Two tables, against what the solver takes and gives."""
+    reader.open("chapters/api.html")
+    names = re.findall(r"`(\w+)`", (ROOT / "chapters" / "api.md").read_text(encoding="utf-8"))
+    given = {**LAW, "D_bulk": 1e-18, "D_foreign": 6.5e-23, "voltage": 10.0, "duration": 1e5}
+    found = reader.tab.evaluate("given => cait.simulate(given).then(Object.keys)", given)
+    assert set(found) | set(page_script.CONSTANTS["ranges"]) <= set(names)
 
 
 def test_on_paper_nothing_is_folded_and_no_slider_is_left(browser, origin):

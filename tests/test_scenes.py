@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import page_script
@@ -10,6 +13,7 @@ from browser import NO_BROWSER, open_browser
 from slim import ROOT
 
 import cait_helpers as cait
+from cait_helpers import likelihood
 from cait_helpers.teaching import Sweep, explorer_page, given
 from cait_helpers.teaching.exercises import EXERCISES, answer_box, check
 
@@ -57,6 +61,18 @@ def page(tmp_path_factory):
             stored, "fit", numbers | {"run": run, "foreign": "rubidium"}, "Your own points",
             fwhm=Sweep((150, 350), "meV", 1e-3, start=270),
             log_ratio=Sweep((-5.2, -3.4), start=-4.19),
+            D_bulk=Sweep((2e-19, 5e-18), "m²/s", start=1e-18),
+            temperature=Sweep((313.15, 333.15), "K", start=323.15),
+            depth_scale=Sweep((0.9, 1.1), start=1.0),
+        ),
+        explorer_page(
+            stored, "passing", LAW, lithium_left=Sweep((0.02, 1.0), start=0.3),
+        ),
+        explorer_page(
+            stored, "plateau", {"fwhm": 0.25, "occupancy": 0.9, "D_bulk": 1e-18,
+                                "D_foreign": RUN["D_foreign"]},
+            temperature=Sweep((273, 373), "K", start=323),
+            filled={"sharply": "zero", "Fermi-Dirac": "thermal"},
         ),
         answer_box("voltage for a day"),
     ]  # fmt: skip
@@ -125,6 +141,61 @@ def test_a_run_of_the_page_is_the_run_of_the_package(tab):
     assert found.locator("svg").evaluate(TITLES) == ["profile", "current", "landscape at 60 nm"]
     assert found.locator("svg").get_attribute("aria-label") == sentence
     assert found.locator("img").is_hidden()
+
+
+def test_the_misfit_of_a_measured_run_is_that_of_the_package(tab):
+    """Chi-square, plateau and duration at typed settings of all parameters, against the fit's."""
+    case = cait.read_case(ROOT / "data" / "rb_on_lbo.toml")
+    profile = case.profile()
+    found = explorer(tab, "fit")
+    settings = {"fwhm": 240, "log_ratio": -4.1, "D_bulk": 8e-19, "temperature": 320}
+    settings["depth_scale"] = 1.01
+    for name, value in settings.items():
+        typed(found.locator(f"#explorer-fit-{name} ~ input[type=number]"), value)
+    law = cait.activated_diffusivity(cait.gaussian_sed(0.24), 8e-19, 320.0, 0.9)
+    run = cait.simulate(
+        replace(case.glass, temperature=320.0), {"Li": law, "Rb": 8e-19 * 10**-4.1}, "Li", "Rb",
+        case.drive, cait.Charge(case.charge), rtol=2e-4,
+    )  # fmt: skip
+    square = np.mean([
+        likelihood.poisson_residuals(profile.counts[ion], model)[profile.used] ** 2
+        for ion, model in cait.fit.expected_counts(run, case, profile, 1.01).items()
+    ])  # fmt: skip
+    told = said(found, f"takes {run.time[-1] / 3600:.4g} h")
+    chi_square, plateau = map(float, re.search(r"square ([\d.]+) .* of ([\d.]+) %", told).groups())
+    assert chi_square == pytest.approx(square, rel=0.01)
+    assert plateau == pytest.approx(100 * run.plateau, rel=0.01)
+
+
+def test_the_levels_while_a_front_passes_are_those_of_the_package(tab):
+    """The native level below that of the bulk, at a typed share; the handle moves the share."""
+    found = explorer(tab, "passing")
+    typed(found.locator("input[type=number]"), 0.1)
+    level, bulk = cait.fermi_level(cait.gaussian_sed(0.25), (0.1, 1.0), 0.9)
+    assert f"is {1e3 * (bulk - level):.3g} meV below" in said(found, "With 10 %")
+    found.locator(".handle").scroll_into_view_if_needed()
+    handle = found.locator(".handle").bounding_box()
+    tab.mouse.move(handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2)
+    tab.mouse.down()
+    tab.mouse.move(handle["x"] + 60, handle["y"], steps=3)
+    tab.mouse.up()
+    found.locator(SAYS).get_by_text("With 10 %").wait_for(state="detached")
+    assert float(found.locator("input[type=number]").input_value()) > 0.1
+
+
+@pytest.mark.parametrize("filled", ["sharply", "Fermi-Dirac"])
+def test_the_plateau_of_a_warmer_glass_is_that_of_the_package(tab, filled):
+    found = explorer(tab, "plateau")
+    found.locator("select").select_option(filled)
+    typed(found.locator("input[type=number]"), 350)
+    law = cait.activated_diffusivity(
+        cait.gaussian_sed(0.25), 1e-18, 350.0, 0.9,
+        filling="zero" if filled == "sharply" else "thermal",
+    )  # fmt: skip
+    plateau = 100 * cait.front(law, RUN["D_foreign"]).plateau
+    word = "sharply" if filled == "sharply" else "Fermi and Dirac"
+    found.locator(SAYS, has_text=word).wait_for()
+    assert f"rubidium is at {plateau:.3g} %" in said(found, "At 350 K")
 
 
 def test_settings_stand_in_the_address_and_a_link_carries_them(tab, page):

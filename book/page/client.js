@@ -1,5 +1,5 @@
 // window.cait: the package's solver in the page. `await cait.simulate({...})` in SI units, from the
-// console or from a script; see chapters/status. The Worker keeps the page alive meanwhile.
+// console or from a script; see chapters/api. The Worker keeps the page alive meanwhile.
 class Solver {
   constructor(source, bytes) {
     this.source = source;

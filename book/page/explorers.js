@@ -57,11 +57,11 @@ class Explorer {
     });
   }
 
-  show({ panels, says }) {
+  show({ panels, says, below }) {
     const width = Math.floor(this.root.clientWidth);
     if (width < 50) return;
     this.panels = panels;
-    this.stage.innerHTML = picture(panels, width, says, this.name);
+    this.stage.innerHTML = picture(panels, width, says, this.name, below);
     this.says.textContent = says;
     this.stage.hidden = false;
     this.stored.hidden = true;

@@ -118,9 +118,9 @@ function panel(p, x0, y0, width, height, id) {
 }
 
 // All panels beside each other, or below each other where there is no room; `name` makes ids.
-function picture(panels, width, says, name) {
-  const stacked = width < PLOT.stack * Math.min(panels.length, 2) / 2 || width < 420;
-  const height = (p) => p.height ?? (stacked ? 260 : PLOT.height);
+function picture(panels, width, says, name, below = false) {
+  const stacked = below || width < PLOT.stack * Math.min(panels.length, 2) / 2 || width < 420;
+  const height = (p) => p.height ?? (stacked && !below ? 260 : PLOT.height);
   const total = panels.reduce((sum, p) => sum + (p.share ?? 1), 0);
   let x = 0, y = 0, text = "";
   panels.forEach((p, n) => {

@@ -6,7 +6,7 @@ const line = (low, high, count) => Float64Array.from({ length: count }, (_, n) =
 const hours = (list) => list.map((value) => value / 3600);
 const last = (list) => list[list.length - 1];
 const DEPTH = (high) => ({ label: "depth / nm", low: 0, high });
-const FRACTION = { label: "fraction of the ions", low: 0, high: 1.05 };
+const FRACTION = { label: "fraction of the ions", low: 0, high: 1.2 };
 
 // The value of a line through points with increasing x.
 function between(at, x, y) {
@@ -47,17 +47,17 @@ function filled(land, fraction, thermal) {
   return { level: 1000 * (level - land.bulk), meV, density, occupied: density.map((value, n) => value * share(energy[n])) };
 }
 
-function sites(land, fraction, thermal, { moved = false, ...more } = {}) {
+function sites(land, fraction, thermal, { names = ["occupied"], ...more } = {}) {
   const { level, meV, density, occupied } = filled(land, fraction, thermal);
-  const areas = [{ name: moved ? "left behind" : "occupied", x: meV, y: occupied, hue: 1 }];
-  if (moved) {
+  const areas = [{ name: names[0], x: meV, y: occupied, hue: 1 }];
+  if (names.length > 1) {
     const gone = density.map((value, n) => (meV[n] > level && meV[n] <= 0 ? value : 0));
-    areas.push({ name: "moved", x: meV, y: gone, hue: 2 });
+    areas.push({ name: names[1], x: meV, y: gone, hue: 2 });
   }
   return {
-    title: "landscape", x: { label: "energy from the bulk's level / meV", low: -600, high: 250 },
+    title: "landscape", x: { label: "energy − bulk level / meV", low: -600, high: 250 },
     y: { label: "sites / eV⁻¹", low: 0, high: 6.5 },
-    areas, curves: [{ x: meV, y: density, hue: 0 }], marks: moved ? [] : [{ at: level, name: "E_F" }], ...more,
+    areas, curves: [{ x: meV, y: density, hue: 0 }], marks: names.length > 1 ? [] : [{ at: level, name: "E_F" }], ...more,
   };
 }
 
@@ -87,6 +87,41 @@ async function landscape(values, data, ask) {
   };
 }
 
+// The landscape while the front passes: what the native ions leave, the foreign ones fill.
+async function passing({ lithium_left }, data, ask) {
+  const land = await ask("landscape", { ...data, ratio: 1e-4 });
+  if (!land) return null;
+  const { level } = filled(land, lithium_left, false);
+  return {
+    panels: [sites(land, lithium_left, false, {
+      title: "", names: ["native ions", "foreign ions"], marks: [{ at: level, name: "native E_F" }],
+      handle: {
+        x: level, y: 0, parameter: "lithium_left",
+        value: (place) => between(land.bulk + place / 1000, land.energy, land.fraction),
+      },
+    })],
+    says: `With ${percent(lithium_left)} of the lithium left its Fermi level is ${written(Math.abs(level))} meV below that of the bulk, where the foreign one stays.`,
+  };
+}
+
+// Where the plateau of a foreign ion lies on the curve of D.
+async function plateau({ temperature, filled: filling }, data, ask) {
+  const { D_bulk, D_foreign, ...law } = data;
+  const land = await ask("landscape", { ...law, temperature, thermal: filling === "Fermi-Dirac", ratio: D_foreign / D_bulk });
+  if (!land) return null;
+  const D = land.log_D.map((value) => D_bulk * Math.exp(value));
+  const there = D_bulk * Math.exp(between(land.plateau, land.fraction, land.log_D));
+  return {
+    panels: [{
+      x: { label: "lithium fraction y", low: 0, high: 1.02 }, y: { label: "D / m² s⁻¹", low: 1e-26, high: 1e-17, log: true },
+      curves: [{ name: "lithium", x: land.fraction, y: D, hue: 1 }, { name: "rubidium", x: [0, 1], y: [D_foreign, D_foreign], hue: 2, dash: true }],
+      points: [{ name: "plateau", x: [land.plateau], y: [there], hue: 0 }],
+    }],
+    says: `At ${written(temperature)} K, filled ${filling === "Fermi-Dirac" ? "as Fermi and Dirac say" : "sharply"}, D falls by `
+      + `${written(-between(0.1, land.fraction, land.log_D) / Math.LN10, 2)} decades to y = 0.1; the plateau of rubidium is at ${percent(land.plateau)}.`,
+  };
+}
+
 async function front(values, data, ask) {
   const q = { ...data, ...values };
   const land = await ask("landscape", { ...q.law, ratio: 10 ** q.log10_ratio, points: 600 });
@@ -103,7 +138,7 @@ async function front(values, data, ask) {
   return {
     panels: [
       {
-        title: "construction", x: { label: "lithium fraction y", low: 0, high: 1.02 }, y: { label: "transference number t(y)", low: 0, high: 1.05 },
+        title: "construction", x: { label: "lithium fraction y", low: 0, high: 1.02 }, y: { label: "transference number t(y)", low: 0, high: 1.2 },
         curves: [
           { name: "t(y)", x: land.fraction, y: land.transference, hue: 1 },
           { name: "tangent from the bulk", x: [land.plateau, 1], y: [touch, 1], hue: 2, dash: true },
@@ -112,7 +147,7 @@ async function front(values, data, ask) {
         marks: [{ at: land.plateau, name: "plateau" }],
       },
       {
-        title: "profile", x: DEPTH(150), y: { label: "lithium fraction y", low: 0, high: 1.05 },
+        title: "profile", x: DEPTH(150), y: { label: "lithium fraction y", low: 0, high: 1.2 },
         curves: [{ x: [...fan, depth * 1e9, depth * 1e9, 150], y: [...land.fraction.slice(0, behind), land.plateau, 1, 1], hue: 1 }],
         marks: [{ at: depth * 1e9, name: "front" }],
       },
@@ -182,8 +217,9 @@ function residuals(counts, expected) {
 
 // One measured run under the model: what `cait.fit.expected_counts` makes of a simulation.
 async function compared(q, data, ask) {
-  const { run, channels } = data;
-  const edges = Object.fromEntries(Object.entries(channels).map(([ion, one]) => [ion, one.edges]));
+  const { run, channels } = data, deeper = q.depth_scale ?? 1;
+  const edges = Object.fromEntries(Object.entries(channels).map(([ion, one]) => [ion, one.edges.map((edge) => edge * deeper)]));
+  const depth = data.depth.map((place) => place * deeper);
   const found = await ask("measured", {
     ...run, temperature: q.temperature ?? run.temperature, fwhm: q.fwhm, occupancy: q.occupancy ?? run.occupancy,
     D_bulk: q.D_bulk ?? run.D_bulk, D_foreign: (q.D_bulk ?? run.D_bulk) * 10 ** q.log_ratio, edges, sigma: q.resolution ?? data.resolution,
@@ -198,12 +234,12 @@ async function compared(q, data, ask) {
     data.used.forEach((used, n) => { if (used) { square += misses[ion][n] ** 2; count += 1; } });
   }
   const points = REPLACED.map(([ion, text, hue]) => ({
-    name: `${ion === "native" ? text : data.foreign}, counted`, x: data.depth, hue,
+    name: `${ion === "native" ? text : data.foreign}, counted`, x: depth, hue,
     y: channels[ion].counts.map((value, n) => (value - channels[ion].background[n]) / channels[ion].scale[n]),
   }));
-  const curves = REPLACED.map(([ion], n) => ({ name: n ? undefined : "model", x: data.depth, y: found.seen[ion], hue: 0 }));
+  const curves = REPLACED.map(([ion], n) => ({ name: n ? undefined : "model", x: depth, y: found.seen[ion], hue: 0 }));
   return {
-    found, misses, square: square / count, warning,
+    found, misses, depth, square: square / count, warning,
     panel: { title: "profiles in", x: DEPTH(140), y: { ...FRACTION, high: 1.15 }, points, curves },
   };
 }
@@ -211,16 +247,18 @@ async function compared(q, data, ask) {
 async function fit(values, data, ask, own) {
   const one = await compared(values, data, ask);
   if (!one) return null;
-  const { found, misses, square, panel, warning } = one;
+  const { found, misses, depth, square, panel, warning } = one;
   if (own) panel.points = [...panel.points, { name: "yours", x: own.x, y: own.y, hue: 4 }];
-  const used = data.depth.map((_, n) => n).filter((n) => data.used[n]);
+  const used = depth.map((_, n) => n).filter((n) => data.used[n]);
+  const most = 8, kept = (miss) => Math.max(-most, Math.min(most, miss)); // what is worse stands at the edge
   const hoursNeeded = last(found.time) / 3600;
   return {
+    below: true,
     panels: [
       { ...panel, title: "rubidium run" },
       {
-        title: "residuals", x: DEPTH(140), y: { label: "in units of the noise", low: -8, high: 8 },
-        points: REPLACED.map(([ion, , hue]) => ({ x: used.map((n) => data.depth[n]), y: used.map((n) => misses[ion][n]), hue })),
+        title: "residuals", height: 210, x: DEPTH(140), y: { label: "over the noise", low: -1.1 * most, high: 1.1 * most },
+        points: REPLACED.map(([ion, , hue]) => ({ x: used.map((n) => depth[n]), y: used.map((n) => kept(misses[ion][n])), hue })),
         marks: [{ at: 0, side: "y" }],
       },
     ],
@@ -239,7 +277,7 @@ async function find(values, data, ask) {
   return {
     panels: [
       { ...panel, share: 3 },
-      sites(land, found.plateau, false, { share: 2, title: "landscape out", moved: true }),
+      sites(land, found.plateau, false, { share: 2, title: "landscape out", names: ["left behind", "moved"] }),
     ],
     says: `${verdict} Chi-square ${written(square)} a count: with a landscape ${written(q.fwhm * 1000, 4)} meV wide ${percent(found.plateau)} of the lithium stays behind the front.${warning}`,
   };
@@ -303,4 +341,4 @@ async function table(values, data) {
   return { panels, says };
 }
 
-const scenes = { table, landscape, filling: landscape, front, experiment, discretisation, fit, find };
+const scenes = { table, landscape, filling: landscape, passing, plateau, front, experiment, discretisation, fit, find };

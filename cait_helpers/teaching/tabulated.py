@@ -77,18 +77,19 @@ def curve(
 
 
 def riding(
-    x: ArrayLike, fronts: Sequence[float], width: float, count: int = 24
+    x: ArrayLike, fronts: Sequence[float], width: ArrayLike, count: int = 24
 ) -> NDArray[np.float64]:
     """Places that go along with ``fronts``, so that a picture between two others has them between.
 
-    From the first to the last of ``x``, ``count`` places between two fronts and none within
-    ``width`` of one: a front is drawn as a straight line.
+    From the first to the last of ``x``, ``count`` places between two fronts, close together where
+    a curve bends into a front, and none within ``width`` of one: it is drawn as a straight line.
     """
     x = np.asarray(x, dtype=float)
-    ends = [x[0], *(f + side for f in fronts for side in (-width, width)), x[-1]]
-    ends = np.maximum.accumulate(np.clip(ends, x[0], x[-1]))
-    parts = [np.linspace(*ends[n : n + 2], count) for n in range(0, len(ends), 2)]
-    return np.concatenate(parts)
+    centres = np.asarray(fronts, dtype=float)
+    sides = np.stack([centres - width, centres + width], axis=1).ravel()
+    ends = np.maximum.accumulate(np.clip([x[0], *sides, x[-1]], x[0], x[-1]))
+    shares = 0.5 - 0.5 * np.cos(np.linspace(0, np.pi, count))
+    return np.concatenate([a + (b - a) * shares for a, b in ends.reshape(-1, 2)])
 
 
 def explore_between(
