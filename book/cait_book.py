@@ -15,6 +15,7 @@ import cards
 import downloads
 import figure_faults
 import page_script
+import tables
 from docutils import nodes
 from myst_nb.sphinx_ import NbMetadataCollector
 from openings import map_of_the_book, read
@@ -247,6 +248,7 @@ def setup(app):
     app.connect("source-read", fill_in)
     app.connect("doctree-read", measure_times)
     app.connect("doctree-read", offer_answer_boxes)
+    app.connect("doctree-read", tables.set_tables)
     app.connect("html-page-context", drop_unused_scripts, priority=900)
     app.connect("html-page-context", mend_roles)
     app.connect("html-page-context", collect_cards)

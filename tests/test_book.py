@@ -17,6 +17,7 @@ import figure_faults
 import nbformat
 import openings
 import pytest
+import tables
 import verification
 from bs4 import BeautifulSoup
 from slim import ROOT, chapters, pages
@@ -277,6 +278,40 @@ def test_what_lies_over_a_curve_is_found(draw, fault):
     draw(ax)
     fig.canvas.draw()
     assert any(fault in found for found in figure_faults.faults(fig))
+
+
+@pytest.mark.parametrize(
+    ("printed", "rows"),
+    [
+        ("ion  plateau  D\nK       0.15  1e-3\nRb      0.07  2e-4", 3),
+        ("       width  chi^2\nLi   250 meV    1.0\nRb   230 meV    7.3", 3),
+        ("75 cycles\nc     width  chi^2\n0.5    0.25     61\n0.0     0.3     83\nas it was", 3),
+        ("K   0.15  speed  1.1\nRb  0.07  speed  1.0\nCs  0.03  speed  1.0", 0),  # no head
+        ("ion  plateau  D\nK       0.15  1e-3\nRb            2e-4", 0),  # a gap
+        ("K    a    b\n1    1    1\n2    1    1\n  x  11%\nRb    a    b\n1    1    1", 0),  # two
+        ("two  words  here\nand  more  words\nand  more  words", 0),
+    ],
+)
+def test_columns_that_a_cell_prints_are_a_table_or_stay_as_they_are(printed, rows):
+    """A head, at least two blanks between columns, every line complete: else nothing is guessed."""
+    found = tables.found(printed)
+    assert len(found[1] if found else []) == rows
+    if found:
+        before, body, after = found
+        assert len({len(row) for row in body}) == 1
+        said = " ".join([before, *(cell for row in body for cell in row), after])
+        assert said.split() == printed.split()
+
+
+def test_tables_that_cells_have_printed_are_tables_of_the_page(book):
+    """The comparison with other codes, with its head; and no text is lost from a page."""
+    (shown,) = (
+        one for one in book["chapters/discretisation.html"].select("table.printed")
+        if "SciPy LSODA" in one.get_text()
+    )  # fmt: skip
+    assert [cell.get_text().strip() for cell in shown.thead.find_all("th")][:3] == [
+        "problem", "code", "cells",
+    ]  # fmt: skip
 
 
 def test_the_reference_shows_every_public_name_with_an_example(book):
