@@ -255,7 +255,7 @@ async function fit(values, data, ask, own) {
   return {
     below: true,
     panels: [
-      { ...panel, title: "rubidium run" },
+      { ...panel, title: `${data.foreign} run: ${written(hoursNeeded)} h, measured ${written(data.duration / 3600)} h` },
       {
         title: "residuals", height: 210, x: DEPTH(140), y: { label: "over the noise", low: -1.1 * most, high: 1.1 * most },
         points: REPLACED.map(([ion, , hue]) => ({ x: used.map((n) => depth[n]), y: used.map((n) => kept(misses[ion][n])), hue })),
