@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from .fit import LandscapeFit, Progress, refit, steps
 from .landscape import fwhm as full_width
 from .likelihood import FitError, Likelihood, covariance, jacobian
-from .misfit import judge, widened
+from .misfit import NOTABLE, judge, sigmas, widened
 from .npp import SimulationError
 from .parameters import Assumptions, Parameter, Parameters, Prior, copied, free_names, values_of
 
@@ -69,7 +69,8 @@ class Budget:
     rows : tuple of Row
         Counting noise first, then entries, then assumptions.
     interval : dict of str to (float, float)
-        ``"fwhm"``: 95 %, all that is uncertain and all that the data do not reject (eV).
+        ``"fwhm"``: 95 %, all that is uncertain and all that the data do not reject (eV); and the
+        fit itself where no alternative describes the data.
     fwhm : float
         Of the fit (eV).
     counting : float
@@ -362,6 +363,8 @@ def _judged(fit: LandscapeFit, rows: list[Row], scale: float) -> Budget:
     kept = [r for r in rows if r.kind in ("all", "assumption") and r.verdict == "allowed"]
     ends = [r.fwhm + side * 1.96 * r.error for r in kept for side in (-1, 1)]
     low, high = fit.interval["fwhm"]
+    if sigmas(best, fit.degrees_of_freedom) > NOTABLE:  # none describes the data: none rules it out
+        ends += [low, high]
     return Budget(
         rows=tuple(rows),
         interval={"fwhm": (float(min(ends)), float(max(ends)))},

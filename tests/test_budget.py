@@ -111,6 +111,16 @@ def test_a_fit_without_a_free_width_has_no_budget(fit):
         cait.error_budget(replace(fit, parameters=held))
 
 
+def test_where_no_alternative_describes_the_data_the_fit_stays_in_the_total(fit, budget):
+    """The landscape has another shape than any that is tried: the least bad is not the truth."""
+    rows = [replace(r, chi_square=r.chi_square + 2000) for r in budget.rows]
+    away = row(budget, "filling", "Fermi-Dirac")
+    rows.append(replace(away, fwhm=0.140, chi_square=away.chi_square + 1000))
+    low, high = budgets._judged(fit, rows, 1.0).interval["fwhm"]
+    assert low < 0.140
+    assert high == pytest.approx(fit.interval["fwhm"][1])
+
+
 def test_the_first_page_tells_the_budget_of_the_three_runs(monkeypatch):
     """Of the alternatives those that carry its two ends: free vacancies under either filling."""
     trials = budgets._trials
