@@ -10,7 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from .checks import CHARGE, ION_DENSITY, PERMITTIVITY, TEMPERATURE, THICKNESS, Array, require
+from .checks import (
+    CHARGE,
+    ION_DENSITY,
+    PERMITTIVITY,
+    TEMPERATURE,
+    THICKNESS,
+    Array,
+    require,
+    require_kind,
+)
 from .exports import Recording, read_sims
 from .npp import Charge, CurrentDensity, Duration, Glass, Voltage
 from .profile_checks import Check
@@ -254,6 +263,7 @@ def element(channel: str) -> str:
     ``"^41K+"``, ``"39K"``, ``"K+ + ^41K+"`` and ``"K++"`` are ``"K"``; of a cluster with caesium
     or oxygen it is the other element (``"133Cs 85Rb"``, ``"Li_2O+"``).
     """
+    require_kind("channel", channel, str)
     label = re.sub(r" \((m/z|column) [^()]*\)$", "", channel)  # told apart by the reader
     found = set(re.findall(r"[A-Z][a-z]?", label))
     rest = re.sub(r"[A-Z][a-z]?|[\d\s^_+\-,.()\[\]{}]", "", label)
@@ -286,7 +296,7 @@ def read_case(path: str | Path) -> Case:
         If a key is unknown or missing, or a value is of the wrong type or out of its range; the
         text names file, table.key, value and what is allowed.
     """
-    path = Path(path)
+    path = Path(require_kind("path", path, str, os.PathLike))
     try:
         source = read_source(path)
         case = tomllib.loads(source.data.decode("utf-8-sig").replace("\r\n", "\n"))

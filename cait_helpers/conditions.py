@@ -8,7 +8,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.constants import e, epsilon_0, k
 
-from .checks import CHARGE, ION_DENSITY, PERMITTIVITY, TEMPERATURE, THICKNESS, require
+from .checks import (
+    CHARGE,
+    ION_DENSITY,
+    LARGEST,
+    PERMITTIVITY,
+    TEMPERATURE,
+    THICKNESS,
+    as_array,
+    require,
+    require_all,
+)
 
 
 @dataclass(frozen=True)
@@ -24,7 +34,7 @@ class Glass:
     permittivity : float
         Relative permittivity (1), 1 to 200.
     temperature : float
-        Temperature (K), 150 to 1000.
+        Temperature (K), 200 to 1000.
 
     Raises
     ------
@@ -77,7 +87,8 @@ class Series:
         if time is None:
             value = require(name, value, 1e-30, 1e30, self.unit)
         else:
-            value, time = np.array(value, dtype=float), np.array(time, dtype=float)
+            value = np.array(as_array(f"{name}: value", value))
+            time = np.array(as_array(f"{name}: time", time))
             if time.ndim != 1 or time.shape != value.shape or time.size < 2:
                 raise ValueError(
                     f"{name}: value and time need the same shape (m,) with m >= 2,"
@@ -92,12 +103,14 @@ class Series:
 
     def at(self, time: ArrayLike) -> NDArray[np.float64]:
         """Value at ``time`` (s), any shape; a record keeps its ends beyond them."""
+        time = require_all("time", time, -LARGEST, LARGEST, "s")
         if self.time is None:
-            return np.full(np.shape(time), self.value)
+            return np.full(time.shape, self.value)
         return np.interp(time, self.time, self.value)
 
     def integral(self, time: float) -> float:
         """Integral from zero to ``time`` (s), in the unit of the quantity times second."""
+        time = require("time", time, 0.0, 1e30, "s")
         if self.time is None:
             return self.value * time
         inside = np.append(self.time[self.time < time], time)

@@ -19,8 +19,10 @@ from textwrap import shorten
 from types import SimpleNamespace
 from typing import Any, Literal
 
+import numpy as np
 from numba import config
 
+from .checks import require_kind, require_name, told
 from .npp import Run, SimulationError, simulate
 
 _LONGEST_CHUNK = 16  # runs in one task: some 50 ms, against about one for a task of a cluster
@@ -63,8 +65,10 @@ def simulate_many(
     SimulationError
         If a run did not reach its end or its accuracy, or its worker was lost.
     """
-    if errors not in ("raise", "return"):
-        raise ValueError(f"errors = {errors!r} is neither 'raise' nor 'return'")
+    require_name("errors", errors, ("raise", "return"))
+    require_kind("progress", progress, bool, np.bool_)
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise ValueError(f"executor = {told(executor)} has no method submit")
     runs = _checked(runs, pickled=isinstance(executor, ProcessPoolExecutor))
     if executor is None:
         with ThreadPoolExecutor(config.NUMBA_NUM_THREADS) as threads:
@@ -113,11 +117,11 @@ def _outcome(task: Future, count: int) -> list[Run | Exception]:
 def _checked(runs: Iterable[Mapping[str, Any]], pickled: bool) -> list[dict[str, Any]]:
     """The runs as a list, each with arguments that :func:`simulate` takes."""
     if isinstance(runs, Mapping) or not isinstance(runs, Iterable):
-        raise ValueError(f"runs = {runs!r} is not a sequence of keyword arguments")
+        raise ValueError(f"runs = {told(runs)} is not a sequence of keyword arguments")
     signature, found, sendable = inspect.signature(simulate), [], set()
     for number, run in enumerate(runs):
         if not isinstance(run, Mapping):
-            raise ValueError(f"runs[{number}] = {run!r} is not a mapping of keyword arguments")
+            raise ValueError(f"runs[{number}] = {told(run)} is not a mapping of keyword arguments")
         try:
             signature.bind(**run)
         except TypeError as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .checks import require_name
 from .landscape import (
     Law,
     activated_diffusivity,
@@ -103,6 +104,4 @@ FAMILIES = {
 
 def find_family(name: str) -> Family:
     """The family of a name, or a ValueError that lists the names."""
-    if name not in FAMILIES:
-        raise ValueError(f"family = {name!r}; allowed are {', '.join(FAMILIES)}")
-    return FAMILIES[name]
+    return FAMILIES[require_name("family", name, FAMILIES)]

@@ -31,19 +31,22 @@ from .checks import (
     DIFFUSIVITY,
     ION_DENSITY,
     LARGEST,
-    POSITIVE,
     TEMPERATURE,
     THICKNESS,
     Array,
+    as_array,
     require,
     require_all,
+    require_fit,
+    require_kind,
+    require_law,
 )
 from .landscape import SMALLEST, Law, log_slope, tabulated_diffusivity
 from .onsager import charge_conductivity, neutral_transport
 
 
 def _law(name: str, D: float | Law) -> Law:
-    if callable(D):
+    if callable(D) and not isinstance(D, type):
         return D
     D = require(name, D, *DIFFUSIVITY)
     return tabulated_diffusivity([0.0, 1.0], [D, D])
@@ -62,14 +65,15 @@ def transport(
         Diffusion coefficients (m^2/s); a callable takes the fraction of its own ion.
     """
     y = require_all("fraction", fraction, 0.0, 1.0)
-    native = np.asarray(_law("D_native", D_native)(y), dtype=float)
-    return neutral_transport(y, native, _law("D_foreign", D_foreign)(1 - y))
+    native = require_law("D_native", _law("D_native", D_native), y)
+    foreign = require_law("D_foreign", _law("D_foreign", D_foreign), 1 - y)
+    return neutral_transport(y, native, foreign)
 
 
 def _ratio(D_native: Law, D_foreign: Law, fraction: Array) -> tuple[Array, Array]:
     """r = D_native/D_foreign and d ln r / d ln y."""
     y, other = np.maximum(fraction, SMALLEST), np.maximum(1 - fraction, SMALLEST)
-    r = np.asarray(D_native(y), dtype=float) / np.asarray(D_foreign(other))
+    r = require_law("D_native", D_native, y) / require_law("D_foreign", D_foreign, other)
     return r, log_slope(D_native, y) + log_slope(D_foreign, other) * y / other
 
 
@@ -343,9 +347,7 @@ def front(
     native, foreign = _law("D_native", D_native), _law("D_foreign", D_foreign)
     y = _nodes()[1:]
     for name, law in (("D_native", native), ("D_foreign", foreign)):
-        values = np.asarray(law(y), dtype=float)
-        if values.shape != y.shape or not np.all(np.isfinite(values) & (values > 0)):
-            raise ValueError(f"{name} must map an array of fractions to positive values in m^2/s")
+        require_law(name, law, y)
 
     def rising(v: Array) -> Array:  # y (1 - r)
         r, slope = _ratio(native, foreign, v)
@@ -361,14 +363,12 @@ def front(
     if plateau >= 1 - 1e-9:
         plateau = 1.0
     ratio = float(_ratio(native, foreign, np.asarray(plateau))[0])
-    speed = 1 / (plateau * ratio + 1 - plateau)
+    speed = 1 / (plateau * ratio + (1 - plateau))
     kind = {0.0: "wave", 1.0: "rarefaction"}.get(plateau, "shock")
     if exchange is not None and not callable(exchange):
         exchange = tabulated_diffusivity([0.0, 1.0], [require("exchange", exchange, 1e-6, 1e6)] * 2)
     if exchange is not None:
-        values = np.asarray(exchange(y), dtype=float)
-        if values.shape != y.shape or not np.all(np.isfinite(values) & (values > 0)):
-            raise ValueError("exchange must map an array of fractions to positive values")
+        require_law("exchange", exchange, y)
     return Front(native, foreign, kind, plateau, speed, ratio, exchange)
 
 
@@ -414,8 +414,11 @@ def drift_profiles(
     ValueError
         If the shapes do not fit, or the fractions at the start do not add up to one.
     """
-    start, nodes = np.array(start, dtype=float), np.array(nodes, dtype=float)
+    start = require_all("start", start, 0.0, 1.0)
+    nodes = require_all("nodes", nodes, -1.0, 1.0, "m")
     replaced = require("replaced", replaced, 1e-12, 1.0, "m")
+    if nodes.ndim != 1:
+        raise ValueError(f"nodes has shape {nodes.shape}; it takes (cells + 1,)")
     widths = np.diff(nodes)
     if start.ndim != 2 or start.shape != (len(start), widths.size) or len(start) < 2:
         raise ValueError(f"start has shape {start.shape}; nodes ask for (ions, {widths.size})")
@@ -423,6 +426,7 @@ def drift_profiles(
         raise ValueError("nodes must increase")
     if np.abs(start.sum(axis=0) - 1).max() > 1e-9 or start.min() < 0:
         raise ValueError("start must hold fractions that add up to one in each cell")
+    require_law("D", D, start)
     ions = len(start) - 1
     flux = np.zeros((ions, nodes.size))  # at the surface only the beam ion passes
 
@@ -442,8 +446,9 @@ def drift_profiles(
 
     flat = start[:-1].T.ravel()
     bands = {"lband": min(2 * ions - 1, flat.size - 1), "uband": ions - 1}
-    asked = np.array([replaced] if at is None else at, dtype=float) / replaced
-    if asked.size == 0 or not (0 < asked[0] and (np.diff(asked) > 0).all() and asked[-1] <= 1):
+    asked = as_array("at", [replaced] if at is None else at) / replaced
+    rising = asked.ndim == 1 and asked.size > 0 and (np.diff(asked) > 0).all()
+    if not (rising and asked[0] > 0 and asked[-1] <= 1):
         raise ValueError(f"at = {at!r} does not increase from above zero to replaced = {replaced}")
     end = scipy.integrate.solve_ivp(
         rate, (0.0, 1.0), flat, "LSODA", asked, rtol=1e-3, atol=1e-9, **bands
@@ -495,12 +500,14 @@ def potentiostatic_depth(
     depth, current_density : ndarray, shape of ``time``
         In m and A/m^2; a ValueError if the front would have passed through the glass.
     """
+    require_kind("front", front, Front)
     time = require_all("time", time, 0.0, 1e15)
     voltage = require("voltage", voltage, 1e-6, 1e6, "V")
     thickness = require("thickness", thickness, *THICKNESS)
     ion_density = require("ion_density", ion_density, *ION_DENSITY)
     temperature = require("temperature", temperature, *TEMPERATURE)
-    if require("hop_length", hop_length, 0.0, 1e-8, "m") > 0:
+    hop_length = require("hop_length", hop_length, 0.0, 1e-8, "m")
+    if hop_length > 1e-15:  # less is in proportion to any field
         fields = e * voltage / (k * temperature)
         depth, flux = _hopping_depth(front, time, fields, thickness, hop_length)
         return depth, flux * e * ion_density
@@ -587,13 +594,17 @@ def foreign_diffusivity_from_zones(
         If a value has the wrong sign, n_replaced is not below n_bulk, or the denominator is not
         positive: then no field in the replaced zone carries the flux of the bulk.
     """
-    D_B = require_all("D_bulk", D_bulk, *POSITIVE)
-    D_F = require_all("D_front", D_front, *POSITIVE)
-    D_D = require_all("D_replaced", D_replaced, *POSITIVE)
-    n_B = require_all("n_bulk", n_bulk, *POSITIVE)
-    n_D = require_all("n_replaced", n_replaced, 0.0, LARGEST)
-    slope = require_all("gradient", gradient, 0.0, LARGEST)
-    E_B = require_all("field_bulk", field_bulk, -LARGEST, -POSITIVE[0])
+    D_B = require_all("D_bulk", D_bulk, *DIFFUSIVITY)
+    D_F = require_all("D_front", D_front, *DIFFUSIVITY)
+    D_D = require_all("D_replaced", D_replaced, *DIFFUSIVITY)
+    n_B = require_all("n_bulk", n_bulk, 1e-30, 1e40)
+    n_D = require_all("n_replaced", n_replaced, 0.0, 1e40)
+    slope = require_all("gradient", gradient, 0.0, 1e60)
+    E_B = require_all("field_bulk", field_bulk, -1e30, -1e-30)
+    require_fit(
+        D_bulk=D_B, D_front=D_F, D_replaced=D_D, n_bulk=n_B, n_replaced=n_D, gradient=slope,
+        field_bulk=E_B,
+    )  # fmt: skip
     if np.any(n_D >= n_B):
         raise ValueError("n_replaced is not below n_bulk: nothing has been replaced")
     bracket = 4 * D_B / D_F * n_B - 4 / E_B * slope - (n_B + n_D)
@@ -624,7 +635,7 @@ def foreign_diffusivity_from_plateau(D_native: Law, plateau: ArrayLike) -> Array
     """
     law = _law("D_native", D_native)
     y = require_all("plateau", plateau, 1e-9, np.nextafter(1, 0))
-    D = np.asarray(law(y), dtype=float)
+    D = require_law("D_native", law, y)
     foreign = D * (1 + log_slope(law, y))
     at = _nodes()[1:]
     gain = y * (1 - D / foreign)  # of the tangent: the highest, if this is the front

@@ -28,7 +28,19 @@ from numpy.typing import ArrayLike
 from scipy.constants import e, k
 from scipy.special import expit, logit, ndtr
 
-from .checks import DIFFUSIVITY, OCCUPANCY, TEMPERATURE, Array, require, require_all
+from .checks import (
+    DIFFUSIVITY,
+    OCCUPANCY,
+    TEMPERATURE,
+    Array,
+    as_array,
+    require,
+    require_all,
+    require_callable,
+    require_law,
+    require_name,
+    told,
+)
 from .elementary import exp, ndtri
 
 Law = Callable[[ArrayLike], ArrayLike]  # fraction of the ion's bulk density -> D (m^2/s)
@@ -57,7 +69,7 @@ class GaussianSed:
     sigma: float
 
     def _scaled(self, energy: ArrayLike) -> Array:
-        return (np.asarray(energy, dtype=float) - self.centre) / self.sigma
+        return (as_array("energy", energy) - self.centre) / self.sigma
 
     def pdf(self, energy: ArrayLike) -> Array:
         return _normal_density(self._scaled(energy)) / self.sigma
@@ -66,7 +78,7 @@ class GaussianSed:
         return ndtr(self._scaled(energy))
 
     def ppf(self, share: ArrayLike) -> Array:
-        return ndtri(share) * self.sigma + self.centre
+        return ndtri(as_array("share", share)) * self.sigma + self.centre
 
 
 def gaussian_sed(fwhm: float, centre: float = 0.0) -> GaussianSed:
@@ -97,7 +109,7 @@ class SkewedSed:
     scale: float
 
     def _normal(self, energy: ArrayLike) -> tuple[Array, Array]:
-        u = (np.asarray(energy, dtype=float) - self.origin) / self.scale
+        u = (as_array("energy", energy) - self.origin) / self.scale
         return u, np.sinh(np.arcsinh(u) - self.shape)
 
     def pdf(self, energy: ArrayLike) -> Array:
@@ -108,7 +120,9 @@ class SkewedSed:
         return ndtr(self._normal(energy)[1])
 
     def ppf(self, share: ArrayLike) -> Array:
-        return self.origin + self.scale * np.sinh(np.arcsinh(ndtri(share)) + self.shape)
+        return self.origin + self.scale * np.sinh(
+            np.arcsinh(ndtri(as_array("share", share))) + self.shape
+        )
 
 
 def skewed_sed(fwhm: float, shape: float, centre: float = 0.0) -> SkewedSed:
@@ -145,7 +159,7 @@ class TwoComponentSed:
         return self.weight * self.first.cdf(energy) + (1 - self.weight) * self.second.cdf(energy)
 
     def ppf(self, share: ArrayLike) -> Array:
-        share = np.asarray(share, dtype=float)
+        share = as_array("share", share)
         ends = self.first.ppf(share), self.second.ppf(share)
         low, high = np.minimum(*ends), np.maximum(*ends)  # the answer lies in between
         energy = 0.5 * (low + high)
@@ -171,7 +185,16 @@ def two_component_sed(weight: float, first: Any, second: Any) -> TwoComponentSed
 
 def require_sed(name: str, sed: Any) -> Any:
     if not all(callable(getattr(sed, method, None)) for method in ("pdf", "cdf", "ppf")):
-        raise ValueError(f"{name} = {sed!r} is no SED: it needs the methods pdf, cdf and ppf")
+        raise ValueError(f"{name} = {told(sed)} is no SED: it needs the methods pdf, cdf and ppf")
+    if isinstance(sed, type):
+        raise ValueError(f"{name} = {sed.__name__} is a class, no SED")
+    if not hasattr(sed, "span"):  # one that is known on a window only need not know these
+        share = np.array([0.1, 0.5, 0.9])
+        level = as_array(f"{name}.ppf", sed.ppf(share.copy()))
+        if level.shape != share.shape or not (np.diff(level) > 0).all():
+            raise ValueError(
+                f"{name} is no SED: its ppf gives {level.tolist()} eV for {share.tolist()}"
+            )
     return sed
 
 
@@ -243,8 +266,9 @@ def thermal_filling(sed: Any, level: ArrayLike, temperature: float) -> tuple[Arr
     share, slope : ndarray, shape of ``level``
         Occupied share (1) and its derivative to the level (1/eV).
     """
+    require_sed("sed", sed)
     kT = BOLTZMANN * require("temperature", temperature, *TEMPERATURE)
-    level = np.asarray(level, dtype=float)
+    level = require_all("level", level, -1e6, 1e6, "eV")
     # Half of kT, or less when the distribution is not much wider than kT.
     step = min(0.5, 0.15 * (sed.ppf(0.75) - sed.ppf(0.25)) / kT)
     t = np.arange(-40.0, 110.0, step)  # e^-110 against a filling of 1e-30 and more
@@ -298,6 +322,7 @@ def fermi_level(sed: Any, fraction: ArrayLike, occupancy: float, temperature: fl
     require_sed("sed", sed)
     occupancy = require("occupancy", occupancy, *OCCUPANCY)
     y = require_all("fraction", fraction, 1e-30, np.nextafter(1 / occupancy, 0))
+    temperature = require("temperature", temperature, 0.0, TEMPERATURE[1], "K")
     if temperature and y.size:
         temperature = require("temperature", temperature, *TEMPERATURE)
         sed = _broadened(sed, temperature, occupancy * y.min(), occupancy * y.max())
@@ -355,10 +380,11 @@ def populated_sed(sed: Any, occupancy: float, low: float = 0.0, high: float = 1.
         Fractions of the bulk density between whose Fermi levels the part lies, 0 <= low < high
         <= 1. The default is the PSED of the bulk; ``low`` = plateau leaves its mobile part.
     """
+    require_sed("sed", sed)
     low = require("low", low, 0.0, 1.0)
     high = require("high", high, np.nextafter(low, 2), 1.0)
     top = float(fermi_level(sed, high, occupancy))
-    bottom = float(fermi_level(sed, low, occupancy)) if low > 0 else -np.inf
+    bottom = float(fermi_level(sed, low, occupancy)) if low > 1e-30 else -np.inf
     return PopulatedSed(sed, bottom, top, occupancy * (high - low))
 
 
@@ -458,8 +484,7 @@ def activated_diffusivity(
         1 and 1.05 (overshoot of a numerical solution) ln D continues with its slope at 1; values
         outside [-0.05, 1.05] raise a ValueError.
     """
-    if filling not in ("zero", "thermal"):
-        raise ValueError(f"filling = {filling!r} is neither 'zero' nor 'thermal'")
+    require_name("filling", filling, ("zero", "thermal"))
     return ActivatedDiffusivity(
         require_sed("sed", sed),
         require("D_bulk", D_bulk, *DIFFUSIVITY),
@@ -574,14 +599,18 @@ class InvertedSed:
 
     def ppf(self, share: ArrayLike) -> Array:
         level, _ = self._splines
-        return level(_snap(logit(np.asarray(share, dtype=float)), level.x, 1e-12))
+        return level(_snap(logit(as_array("share", share)), level.x, 1e-12))
 
     def cdf(self, energy: ArrayLike) -> Array:
-        return expit(self._splines[1](_snap(energy, self.energy, 1e-13)))
+        return expit(self._splines[1](_snap(as_array("energy", energy), self.energy, 1e-13)))
 
     def pdf(self, energy: ArrayLike) -> Array:
         share = self.cdf(energy)
-        return share * (1 - share) * self._splines[1](_snap(energy, self.energy, 1e-13), 1)
+        return (
+            share
+            * (1 - share)
+            * self._splines[1](_snap(as_array("energy", energy), self.energy, 1e-13), 1)
+        )
 
 
 def _snap(x: ArrayLike, window: Array, slack: float) -> Array:
@@ -619,19 +648,22 @@ def sed_from_diffusivity(
     if window is None:
         low, high = getattr(D, "window", (1e-3, 1.0))
         window = max(low, 1e-3), min(high, 1.0)
+    window = as_array("window", window)
+    if window.shape != (2,):
+        raise ValueError(f"window = {window.tolist()} is not a pair of fractions")
     low = require("window[0]", window[0], SMALLEST, 1.0)
     high = require("window[1]", window[1], np.nextafter(low, 2), 1.0)
     # A uniform grid in logit(share) is fine at both ends of the distribution.
     y = expit(np.linspace(logit(occupancy * low), logit(occupancy * high), 4001)) / occupancy
     y[0], y[-1] = low, high
-    D_y, slope = np.asarray(D(y), dtype=float), log_slope(D, y)
-    good = (D_y > 0) & (slope > 0) & np.append(np.diff(D_y) > 0, True)
+    D_y, slope = require_law("D", D, y), log_slope(D, y)
+    good = (slope > 0) & np.append(np.diff(D_y) > 0, True)
     if not good.all():
         raise ValueError(
             "D does not increase strictly with the fraction: d ln D/d ln y ="
             f" {slope[~good][0]:g} at {y[~good][0]:g}"
         )
-    energy = kT * np.log(D_y / float(np.asarray(D(1.0))))
+    energy = kT * np.log(D_y / require_law("D", D, np.ones(1)))
     return InvertedSed(energy, occupancy * y / (kT * slope), y, occupancy)
 
 
@@ -640,14 +672,14 @@ def log_slope(D: Law, fraction: ArrayLike) -> Array:
 
     A function without ``log_slope`` must be smooth, and defined 0.3 % beyond ``fraction``.
     """
-    y = np.asarray(fraction, dtype=float)
-    own = getattr(D, "log_slope", None)
+    y = require_all("fraction", fraction, 0.0, HIGHEST)
+    own = getattr(require_callable("D", D), "log_slope", None)
     if own is not None:
         return np.asarray(own(y), dtype=float)
     h = 1e-3  # of y: rounding is 1e-16/h, truncation h^6 of an undulation of relative length 1
 
     def difference(steps: int) -> Array:
-        up, down = (np.log(np.asarray(D(y * (1 + s * h)), dtype=float)) for s in (steps, -steps))
+        up, down = (np.log(require_law("D", D, y * (1 + s * h))) for s in (steps, -steps))
         return (up - down) / (2 * steps * h)
 
     return 1.5 * difference(1) - 0.6 * difference(2) + 0.1 * difference(3)

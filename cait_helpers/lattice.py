@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from .checks import OCCUPANCY, TEMPERATURE, require, require_whole
-from .landscape import BOLTZMANN
+from .checks import OCCUPANCY, TEMPERATURE, require, require_name, require_whole
+from .landscape import BOLTZMANN, require_sed
 
 # Cell vectors (rows), sites in the cell, cells along each vector; neighbours at distance 1.
 LATTICES = {
@@ -343,8 +343,7 @@ def walk_lattice(
     One vacancy, exactly: sc 0.653109, bcc 0.727194, fcc 0.781451, diamond 1/2, honeycomb 1/3,
     square 1/(pi - 1), chain 0 (first table: Compaan and Haven, doi 10.1039/TF9565200786).
     """
-    if lattice not in LATTICES:
-        raise ValueError(f"lattice = {lattice!r} is not one of {', '.join(LATTICES)}")
+    require_name("lattice", lattice, LATTICES)
     cell, basis, usual = LATTICES[lattice]
     size = usual if size is None else require_whole("size", size, 4, 1000)
     sites = size ** len(cell) * len(basis)
@@ -357,10 +356,10 @@ def walk_lattice(
     else:
         holes = require_whole("vacancies", vacancies, 1, sites - 1)
     seed = require_whole("seed", seed, 0)
-    blocks = require_whole("blocks", blocks, 8)
+    blocks = require_whole("blocks", blocks, 8, 10**6)
     # an even number of attempts: on lattices of two alternating halves the odd ones differ
     half = math.ceil(6 * relaxation_attempts(lattice, size) * holes / COLLECTIVE) * COLLECTIVE
-    windows = require_whole("attempts", attempts, 2 * half * blocks) // (2 * half * blocks)
+    windows = require_whole("attempts", attempts, 2 * half * blocks, 10**15) // (2 * half * blocks)
 
     neighbours, steps, kind = periodic_lattice(lattice, size)
     rng = np.random.default_rng(seed)
@@ -423,8 +422,7 @@ def watch_walk(
     jumps : ndarray, shape (frames + 1,)
         Of all particles together since the beginning.
     """
-    if lattice not in LATTICES:
-        raise ValueError(f"lattice = {lattice!r} is not one of {', '.join(LATTICES)}")
+    require_name("lattice", lattice, LATTICES)
     frames, size = require_whole("frames", frames, 1), require_whole("size", size, 4, 1000)
     if require_whole("every", every, 2, (size - 1) // 2) % 2:
         raise ValueError(f"every = {every} is not an even number")
@@ -516,14 +514,14 @@ def walk_landscape(
     most that of a network of resistors between the sites, with the conductances
     (1 - f_i)(1 - f_j) exp((mu - E_0)/kT) of occupations f without memory.
     """
-    if lattice not in LATTICES:
-        raise ValueError(f"lattice = {lattice!r} is not one of {', '.join(LATTICES)}")
+    require_name("lattice", lattice, LATTICES)
+    require_sed("sed", sed)
     fraction = require("fraction", fraction, np.nextafter(0, 1), 1.0)
     occupancy = require("occupancy", occupancy, *OCCUPANCY)
     kT = BOLTZMANN * require("temperature", temperature, *TEMPERATURE)
     size = require_whole("size", size, 4, 1000)
-    jumps = require_whole("jumps", jumps, 16)
-    landscapes = require_whole("landscapes", landscapes, 8)
+    jumps = require_whole("jumps", jumps, 16, 10**12)
+    landscapes = require_whole("landscapes", landscapes, 8, 10**6)
     rng = np.random.default_rng(require_whole("seed", seed, 0))
     neighbours, steps, kind = periodic_lattice(lattice, size)
     sites, d = kind.size, len(LATTICES[lattice][0])

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.constants import e
 
 from . import kernels, laws, reading, scaled
-from .checks import require
+from .checks import LARGEST, as_array, require, require_all, require_name, told
 from .conditions import Charge, CurrentDensity, Duration, Glass, Series, Voltage
 
 
@@ -145,9 +145,11 @@ class Run:
 
         Straight in each cell, with the cell's mean: closer than a line through the means.
         """
-        if ion not in self.fraction:
-            raise ValueError(f"ion = {ion!r} is not among {', '.join(self.fraction)}")
-        return reading.sample(self.nodes, self.fraction[ion][:, None], np.asarray(x, float))[:, 0]
+        fraction = self.fraction[require_name("ion", ion, self.fraction)]
+        x = require_all("x", x, -LARGEST, LARGEST, "m")
+        if x.ndim != 1 or (np.diff(x) < 0).any():
+            raise ValueError(f"x of shape {x.shape} is not a row of increasing depths")
+        return reading.sample(self.nodes, fraction[:, None], x)[:, 0]
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -188,6 +190,7 @@ class Run:
 
     def amount(self, ion: str) -> float:
         """Number of ions of one kind per area, the sheet charge included (m^-2)."""
+        require_name("ion", ion, self.fraction)
         sheet = self.sheet_charge / e if ion == self.beam else 0.0
         return float(self.fraction[ion] @ np.diff(self.nodes) * self.glass.ion_density) + sheet
 
@@ -475,17 +478,16 @@ def _refine(problem: scaled.Problem, units: _Units, rtol: float, tol: float) -> 
 def _check_ions(ions, native: str, beam: str, hop_length) -> None:
     """ValueError if ions, their roles or their hop lengths make no sense."""
     if not isinstance(ions, Mapping):
-        raise ValueError(f"ions = {ions!r} is not a mapping of names to diffusivities")
+        raise ValueError(f"ions = {told(ions)} is not a mapping of names to diffusivities")
     for name, D in ions.items():
         if not callable(D):
             require(f"ions[{name!r}]", D, 1e-40, 1e-5, "m^2/s")
     for label, name in (("native", native), ("beam", beam)):
-        if name not in ions:
-            raise ValueError(f"{label} = {name!r} is not among the ions {', '.join(ions)}")
+        require_name(label, name, ions)
     if native == beam:
         raise ValueError(f"beam = {beam!r} is the native ion")
     if not isinstance(hop_length, Mapping):
-        raise ValueError(f"hop_length = {hop_length!r} is not a mapping of names to lengths")
+        raise ValueError(f"hop_length = {told(hop_length)} is not a mapping of names to lengths")
     for name, length in hop_length.items():
         if name not in ions:
             raise ValueError(f"hop_length: {name!r} is not among the ions {', '.join(ions)}")
@@ -495,7 +497,7 @@ def _check_ions(ions, native: str, beam: str, hop_length) -> None:
 def _check_start(start, glass: Glass, ions, native: str) -> None:
     """ValueError if a run cannot follow the one that it is to start from."""
     if not isinstance(start, Run):
-        raise ValueError(f"start = {start!r} is not a Run")
+        raise ValueError(f"start = {told(start)} is not a Run")
     if start.glass != glass:
         raise ValueError("start: the earlier run was made with another glass")
     lost = [name for name in start.fraction if name not in ions]
@@ -505,7 +507,7 @@ def _check_start(start, glass: Glass, ions, native: str) -> None:
 
 def _checked_nodes(mesh: ArrayLike, thickness: float) -> NDArray[np.float64]:
     """Fixed cell boundaries (m)."""
-    nodes = np.array(mesh, dtype=float)
+    nodes = as_array("mesh", mesh)
     if nodes.ndim != 1 or nodes.size < 5 or not np.all(np.diff(nodes) > 0):
         raise ValueError("mesh must hold at least five increasing node positions")
     if nodes[0] != 0 or not np.isclose(nodes[-1], thickness, rtol=1e-12):
@@ -575,13 +577,13 @@ def simulate(
         voltage drives no current against the diffusion potential.
     """
     if not isinstance(glass, Glass):
-        raise ValueError(f"glass = {glass!r} is not a Glass")
+        raise ValueError(f"glass = {told(glass)} is not a Glass")
     hop_length = {} if hop_length is None else hop_length
     _check_ions(ions, native, beam, hop_length)
     if not isinstance(drive, Voltage | CurrentDensity):
-        raise ValueError(f"drive = {drive!r} is neither Voltage nor CurrentDensity")
+        raise ValueError(f"drive = {told(drive)} is neither Voltage nor CurrentDensity")
     if not isinstance(until, Charge | Duration):
-        raise ValueError(f"until = {until!r} is neither Charge nor Duration")
+        raise ValueError(f"until = {told(until)} is neither Charge nor Duration")
     require("rtol", rtol, 1e-5, 0.1)
     if start is not None:
         _check_start(start, glass, ions, native)

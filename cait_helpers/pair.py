@@ -106,7 +106,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.constants import e
 from scipy.special import expit, logit, ndtr, ndtri
 
-from .checks import DIFFUSIVITY, OCCUPANCY, POSITIVE, TEMPERATURE, require, require_all
+from .checks import DIFFUSIVITY, OCCUPANCY, POSITIVE, TEMPERATURE, require, require_all, require_fit
 from .landscape import BOLTZMANN, HIGHEST, SMALLEST, GaussianSed, require_sed
 
 Array = NDArray[np.float64]
@@ -420,10 +420,15 @@ class PairLandscape:
             Numbers in (0, 1): of the native energy, of the foreign one given it, and of the ion to
             which a site is adapted.
         """
-        own = ndtri(require_all("first", first, *OPEN))
+        first, second, third = (
+            require_all(name, a, *OPEN)
+            for name, a in (("first", first), ("second", second), ("third", third))
+        )
+        require_fit(first=first, second=second, third=third)
+        own = ndtri(first)
         rest = np.sqrt((1 - self.correlation) * (1 + self.correlation))
-        other = self.correlation * own + rest * ndtri(require_all("second", second, *OPEN))
-        adapted = require_all("third", third, *OPEN) < self.adapted
+        other = self.correlation * own + rest * ndtri(second)
+        adapted = third < self.adapted
         native = _energy("sed_native", self.native)(own) + self.mismatch * ~adapted
         foreign = _energy("sed_foreign", self.foreign)(other) + self.mismatch * adapted
         return np.stack([native, foreign])

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import TEMPERATURE, require, require_whole
+from .checks import TEMPERATURE, require, require_name, require_whole
 from .landscape import BOLTZMANN
 from .lattice import (
     LATTICES,
@@ -139,15 +139,14 @@ def walk_pair(
     """
     if not isinstance(pair, PairLandscape):
         raise ValueError(f"pair = {pair!r} is not made by pair_landscape")
-    if lattice not in LATTICES:
-        raise ValueError(f"lattice = {lattice!r} is not one of {', '.join(LATTICES)}")
+    require_name("lattice", lattice, LATTICES)
     y = require("y", y, np.nextafter(0, 1), np.nextafter(1, 0))
     occupancy = require("occupancy", occupancy, np.nextafter(0, 1), np.nextafter(1, 0))
     kT = BOLTZMANN * require("temperature", temperature, *TEMPERATURE)
     speed = require("speed", speed, 1e-6, 1e6)
     size = require_whole("size", size, 4, 1000)
-    jumps = require_whole("jumps", jumps, 16)
-    landscapes = require_whole("landscapes", landscapes, 8)
+    jumps = require_whole("jumps", jumps, 16, 10**12)
+    landscapes = require_whole("landscapes", landscapes, 8, 10**6)
     reach = require("reach", reach, 1.0, 4.0)
     if size <= 4 * reach > 4:
         raise ValueError(f"size = {size} is too small for reach = {reach:g}: it takes more cells")

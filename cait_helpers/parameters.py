@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .checks import require
+from .checks import LARGEST, POSITIVE, require
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,10 @@ class Prior:
 
     mean: float
     sigma: float
+
+    def __post_init__(self) -> None:
+        require("mean", self.mean, -LARGEST, LARGEST)
+        require("sigma", self.sigma, *POSITIVE)
 
 
 @dataclass

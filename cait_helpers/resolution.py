@@ -10,7 +10,7 @@ import scipy
 from numpy.typing import ArrayLike
 from scipy.special import erfcx, ndtr
 
-from .checks import Array, require
+from .checks import Array, require, require_all, require_kind
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,12 @@ class Resolution:
 
     def scaled(self, factor: float) -> Resolution:
         """All lengths times ``factor`` (1)."""
+        factor = require("factor", factor, 1e-6, 1e6)
         return Resolution(factor * self.sigma, factor * self.decay_up, factor * self.decay_down)
 
     def density(self, depth: ArrayLike) -> Array:
         """The response (1/m) at a depth (m) relative to the layer."""
-        z = np.asarray(depth, dtype=float)
+        z = require_all("depth", depth, -1e3, 1e3, "m")
         up, down = self.decay_up, self.decay_down
         if up + down == 0:
             return np.exp(-((z / self.sigma) ** 2) / 2) / (self.sigma * np.sqrt(2 * np.pi))
@@ -130,7 +131,10 @@ def blur(
     ValueError
         If shapes do not fit or nodes or edges do not increase.
     """
-    x, f, edges = (np.asarray(a, dtype=float) for a in (x, f, edges))
+    x, edges = require_all("x", x, -1e6, 1e6), require_all("edges", edges, -1e6, 1e6)
+    f = require_all("f", f, -1e100, 1e100)
+    if resolution is not None:
+        require_kind("resolution", resolution, Resolution)
     if x.ndim != 1 or x.size < 2 or f.ndim not in (1, 2) or x.shape != f.shape[-1:]:
         raise ValueError(
             f"x needs a shape (n,) with n >= 2 and f (n,) or (k, n), not {x.shape} and {f.shape}"
@@ -184,8 +188,12 @@ def as_seen(
     -------
     dict of str to ndarray, shape (m,)
     """
-    late = {ion: (lag or {}).get(ion, 0.0) for ion in fraction}
+    require_kind("fraction", fraction, Mapping)
+    lag = {} if lag is None else require_kind("lag", lag, Mapping)
+    late = {ion: require(f"lag[{ion!r}]", lag.get(ion, 0.0), -1.0, 1.0, "m") for ion in fraction}
+    if not fraction:
+        raise ValueError("fraction = {} holds no ion")
     if not any(late.values()):
         return dict(zip(fraction, blur(x, [*fraction.values()], edges, resolution), strict=True))
-    edges = np.asarray(edges, dtype=float)
+    edges = require_all("edges", edges, -1e6, 1e6)
     return {ion: blur(x, f, edges + late[ion], resolution) for ion, f in fraction.items()}

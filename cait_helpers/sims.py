@@ -14,7 +14,16 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.constants import e
 
 from . import profile_checks
-from .checks import CHARGE, ION_DENSITY, Array, require
+from .checks import (
+    CHARGE,
+    ION_DENSITY,
+    Array,
+    require,
+    require_all,
+    require_kind,
+    require_whole,
+    told,
+)
 from .exports import Recording
 from .profile_checks import Check
 from .resolution import Resolution
@@ -96,6 +105,32 @@ class Profile:
 # --- the steps ------------------------------------------------------------------------------
 
 
+def _row(
+    name: str, values: ArrayLike, least: int, low: float = -1e100, high: float = 1e100
+) -> Array:
+    """One number a cycle, ``least`` of them or more."""
+    array = require_all(name, values, low, high)
+    if array.ndim != 1 or array.size < least:
+        raise ValueError(f"{name} has shape {array.shape}; it takes (n,) with n >= {least}")
+    return array
+
+
+def _mask(used: ArrayLike, matrix: Array, least: int) -> NDArray[np.bool_]:
+    """Which cycles of a matrix signal are used, ``least`` of them or more, with a signal."""
+    try:
+        mask = np.asarray(used)
+    except ValueError:  # ragged
+        mask = np.array(None)
+    if mask.dtype != bool or mask.shape != matrix.shape or mask.sum() < least:
+        raise ValueError(
+            f"used = {told(used)} does not tell, true or false, which {least} cycles or more of"
+            f" {matrix.size} are used"
+        )
+    if not matrix[mask].mean() > 0:
+        raise ValueError("matrix has no signal in the cycles that are used")
+    return mask
+
+
 def dead_time_correct(counts: ArrayLike, pulses: float) -> Array:
     """Ions that arrived, from ions counted, one at most for each mass in each primary pulse.
 
@@ -103,10 +138,10 @@ def dead_time_correct(counts: ArrayLike, pulses: float) -> Array:
     (any shape) and primary ``pulses`` are per cycle, inf for no dead time. ValueError unless
     0 <= counts < pulses.
     """
-    counts = np.asarray(counts, dtype=float)
+    counts = require_all("counts", counts, 0.0, 1e300)
+    pulses = require("pulses", pulses, 1, np.inf)
     if pulses == np.inf:
         return counts
-    pulses = require("pulses", pulses, 1, 1e15)
     if not (np.all(counts >= 0) and np.all(counts < pulses)):
         most = counts.max()
         raise ValueError(f"counts must lie in [0, pulses = {pulses:g}); they reach {most:g}")
@@ -124,13 +159,15 @@ def steady_reference(
     the cubic, strong flicker the plain point-by-point ratio. ``variance`` of counting, if it is
     not Poisson's (dead time was corrected), has the shape of ``matrix``.
     """
-    matrix = np.asarray(matrix, dtype=float)
-    used = np.ones(matrix.size, bool) if used is None else np.asarray(used, dtype=bool)
+    matrix = _row("matrix", matrix, 5)
+    used = _mask(np.ones(matrix.size, bool) if used is None else used, matrix, 5)
     cycle = np.linspace(-1, 1, matrix.size)
     floor = 1e-3 * matrix[used].mean()
     smooth = np.maximum(Polynomial.fit(cycle[used], matrix[used], 3)(cycle), floor)
     square = np.sum((matrix - smooth)[used] ** 2) / (used.sum() - 4)
-    variance = matrix + 1 if variance is None else np.asarray(variance, dtype=float)
+    variance = matrix + 1 if variance is None else _row("variance", variance, 5, 0.0)
+    if variance.shape != matrix.shape:
+        raise ValueError(f"variance has shape {variance.shape}, the matrix {matrix.shape}")
     kept = max(0.0, 1 - (variance[used].mean() - 1) / max(square, 1e-300))
     reference = np.maximum(smooth + kept * (matrix - smooth), floor)
     # what is kept of the counting noise and what is lost of the flicker have this share of it
@@ -143,7 +180,8 @@ def reference_drift(matrix: ArrayLike, used: ArrayLike) -> Array:
     Times independent coefficients of mean zero and variance one they scatter as the cubic does by
     counting noise; its mean is left out, for the levels of the signals are fitted anyway.
     """
-    matrix, used = np.asarray(matrix, dtype=float), np.asarray(used, dtype=bool)
+    matrix = _row("matrix", matrix, 4)
+    used = _mask(used, matrix, 4)
     basis = legvander(np.linspace(-1, 1, matrix.size), 3)
     covariance = np.linalg.inv(basis[used].T @ basis[used]) / matrix[used].mean()
     return basis[:, 1:] @ np.linalg.cholesky(covariance[1:, 1:])
@@ -154,7 +192,7 @@ def front_cycle(native: ArrayLike) -> int:
 
     Zero if it never falls below. Judged on a running mean, for low counts.
     """
-    native = np.asarray(native, dtype=float)
+    native = _row("native", native, 4)
     half = native[-(native.size // 4) :].mean() / 2
     width = native.size // 40 + 1
     mean = np.convolve(np.pad(native, width, mode="edge"), np.ones(2 * width + 1), "valid")
@@ -174,17 +212,42 @@ def sputter_depth(
     Replaced glass sputters ``rate_ratio`` times as fast as unreplaced glass, and a mixture in
     proportion to the native fraction, shape (n,); 1 is a constant rate.
     """
-    edges = np.asarray(edges, dtype=float)
-    y = np.ones(edges.size - 1) if native_fraction is None else np.clip(native_fraction, 0, 1)
+    edges = _edges(edges)
+    crater_depth = require("crater_depth", crater_depth, 1e-12, 1.0, "m")
+    total_time = require("total_time", total_time, 1e-30, 1e30)
+    rate_ratio = require("rate_ratio", rate_ratio, 1e-6, 1e6)
+    y = np.ones(edges.size - 1)
+    if native_fraction is not None:
+        y = np.clip(_per_slice("native_fraction", native_fraction, edges), 0, 1)
     rate = rate_ratio + (1 - rate_ratio) * y
     # before the first cycle the rate is that of the first, after the last that of the last
     depth = rate[0] * edges[0] + np.append(0.0, np.cumsum(rate * np.diff(edges)))
-    return depth * crater_depth / (depth[-1] + (total_time - edges[-1]) * rate[-1])
+    sputtered = depth[-1] + (total_time - edges[-1]) * rate[-1]
+    if not sputtered > 0:
+        raise ValueError(f"total_time = {total_time:g} lies too far before the last of the edges")
+    return depth * crater_depth / sputtered
+
+
+def _edges(edges: ArrayLike) -> Array:
+    edges = _row("edges", edges, 2, -1e30, 1e30)
+    if not (np.diff(edges) > 0).all():
+        raise ValueError("edges must increase")
+    return edges
+
+
+def _per_slice(name: str, values: ArrayLike, edges: Array) -> Array:
+    array = _row(name, values, 1, -1e30, 1e30)
+    if array.size != edges.size - 1:
+        raise ValueError(f"{name} has {array.size} values for {edges.size} edges of slices")
+    return array
 
 
 def exchanged_charge(edges: ArrayLike, foreign_fraction: ArrayLike, ion_density: float) -> float:
     """Charge per area (C/m^2) of the foreign ions found: e N times the integral of the fraction."""
-    return float(e * ion_density * np.sum(np.diff(edges) * np.asarray(foreign_fraction)))
+    edges = _edges(edges)
+    fraction = _per_slice("foreign_fraction", foreign_fraction, edges)
+    ion_density = require("ion_density", ion_density, *ION_DENSITY)
+    return float(e * ion_density * np.sum(np.diff(edges) * fraction))
 
 
 def charge_found(profile: Profile, ion_density: float) -> Array:
@@ -193,6 +256,8 @@ def charge_found(profile: Profile, ion_density: float) -> Array:
     In the transient the fraction is taken from the first ten cycles after it, in cycles that are
     left out from their neighbours.
     """
+    require_kind("profile", profile, Profile)
+    ion_density = require("ion_density", ion_density, *ION_DENSITY)
     fraction, used = profile.fraction[profile.foreign], profile.used
     cycle = np.arange(used.size)
     there = np.flatnonzero(used)
@@ -207,7 +272,7 @@ def settled_cycle(matrix: ArrayLike) -> int:
     Twice the number of cycles after which the next few lie on the line through those behind them,
     to 3 standard errors and 1 %: what relaxes exponentially goes on below the noise.
     """
-    matrix = np.asarray(matrix, dtype=float)
+    matrix = _row("matrix", matrix, 1)
     block = max(5, matrix.size // 40)
     x = np.arange(4 * block)
     for start in range(matrix.size // 8):
@@ -228,7 +293,7 @@ def scatter_variance(signal: ArrayLike) -> Array:
 
     By their median over 41 values: a front, where the signal does bend, is not noise.
     """
-    signal = np.asarray(signal, dtype=float)
+    signal = _row("signal", signal, 5)
     bend = np.abs(np.diff(signal, 2)) / np.sqrt(6)
     reach = min(20, (signal.size - 3) // 2)
     windows = sliding_window_view(np.pad(bend, reach + 1, mode="reflect"), 2 * reach + 1)
@@ -294,10 +359,20 @@ def normalise(
     ValueError
         If an argument is out of its range.
     """
+    require_kind("recording", recording, Recording)
     ions = (native, foreign, matrix)
+    for name, ion in zip(("native", "foreign", "matrix"), ions, strict=True):
+        require_kind(name, ion, str)
     if len(set(ions)) < 3:
         raise ValueError(f"native, foreign, matrix = {ions} must be three different channels")
     crater_depth = require("crater_depth", crater_depth, 1e-9, 1e-4, "m")
+    if resolution is not None:
+        require_kind("resolution", resolution, Resolution)
+    if pulses is not None:
+        pulses = require("pulses", pulses, 1, np.inf)
+    if isinstance(leave_out, str | bytes) or not np.iterable(leave_out):
+        raise ValueError(f"leave_out = {told(leave_out)} is not a list of cycles")
+    leave_out = tuple(require_whole("leave_out", number, 1) for number in leave_out)
     if transient is not None:
         transient = require("transient", transient, 0, crater_depth / 2, "m")
     rate_ratio = require("rate_ratio", rate_ratio, 0.1, 10)

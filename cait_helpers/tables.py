@@ -6,6 +6,7 @@ import codecs
 import csv
 import hashlib
 import io
+import os
 import re
 import zipfile
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from .checks import Array
+from .checks import Array, require_kind
 
 Row = tuple[int, list[str]]  # line number and cells
 
@@ -54,7 +55,7 @@ class Source:
 
 def read_source(path: str | Path) -> Source:
     """Read the bytes of a regular file of a sensible size; SimsError for anything else."""
-    path = Path(path)
+    path = Path(require_kind("path", path, str, os.PathLike))
     try:
         if not path.is_file():  # to open a pipe would wait for ever
             found = "a folder" if path.is_dir() else "a device" if path.exists() else "nothing"

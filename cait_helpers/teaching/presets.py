@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..checks import require_name
 from ..npp import Glass
 
 # Chosen, if the table gives no origin; the width always has one.
@@ -72,8 +73,7 @@ def preset(name: str) -> Preset:
     ValueError
         If there is no such system.
     """
-    if name not in systems():
-        raise ValueError(f"name = {name!r} is not one of {', '.join(systems())}")
+    require_name("name", name, systems())
     s = systems()[name]
     return Preset(
         name=name,
