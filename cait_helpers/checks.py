@@ -26,9 +26,9 @@ DIFFUSIVITY = (1e-60, 1e6, "m^2/s")
 
 
 def told(value: object) -> str:
-    """Return a value as a message shows it, however long it is."""
+    """Return a value as a message shows it, in one line, however long it is."""
     try:
-        text = repr(value)
+        text = " ".join(repr(value).split())
     except Exception:  # an integer of more than 4300 digits, for one
         text = f"<{type(value).__name__}>"
     return text if len(text) <= 200 else f"{text[:150]} ... {text[-20:]}"

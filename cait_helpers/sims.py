@@ -106,7 +106,7 @@ class Profile:
 
 
 def _row(
-    name: str, values: ArrayLike, least: int, low: float = -1e100, high: float = 1e100
+    name: str, values: ArrayLike, least: int, low: float = -1e150, high: float = 1e150
 ) -> Array:
     """One number a cycle, ``least`` of them or more."""
     array = require_all(name, values, low, high)
@@ -236,7 +236,7 @@ def _edges(edges: ArrayLike) -> Array:
 
 
 def _per_slice(name: str, values: ArrayLike, edges: Array) -> Array:
-    array = _row(name, values, 1, -1e30, 1e30)
+    array = _row(name, values, 1)
     if array.size != edges.size - 1:
         raise ValueError(f"{name} has {array.size} values for {edges.size} edges of slices")
     return array

@@ -1,4 +1,4 @@
-"""Hostile calls of the public functions, in the short form of `benchmarks/doors.py`."""
+"""Hostile calls of the public functions, in the short form of `benchmarks/hostile.py`."""
 
 import datetime
 import sys
@@ -12,7 +12,7 @@ from cait_helpers import checks
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
-import doors
+import hostile
 
 
 def test_hostile_values_are_refused_by_name_or_computed_with():
@@ -20,7 +20,7 @@ def test_hostile_values_are_refused_by_name_or_computed_with():
 
     Every fault of the whole campaign that was ever found came back in a share like this one.
     """
-    count, faults = doors.campaign(share=0.12)
+    count, faults = hostile.campaign(share=0.12)
     assert count > 1000
     assert not faults, "\n".join(faults)
 
@@ -38,8 +38,8 @@ def test_the_campaign_finds_faults():
         raise ValueError("bad input")
 
     for call in (open_door, raw_door, mute_door):
-        door = doors.Door("a door", call, {"width": 1.0})
-        assert doors.verdict(door, "width", "never", "text", lambda: "0.5")
+        door = hostile.Door("a door", call, {"width": 1.0})
+        assert hostile.verdict(door, "width", "never", "text", lambda: "0.5")
 
 
 def test_every_public_name_has_a_door():
@@ -47,7 +47,7 @@ def test_every_public_name_has_a_door():
     files = {"error_budget", "fit_landscape", "likelihood_profile", "sample_posterior"}  # a fit
     pages = {"save_report", "style", "workbench"}  # draw or write: tested where they are
     classes = {"CaseError", "FitError", "Run", "SimsError", "SimulationError"}
-    called = {door.name.rpartition(".")[2].split(",")[0] for door in doors.doors()}
+    called = {door.name.rpartition(".")[2].split(",")[0] for door in hostile.doors()}
     assert set(cait.__all__) - files - pages - classes <= called
 
 
@@ -57,16 +57,16 @@ def test_every_public_name_has_a_door():
 )
 def test_what_only_looks_like_a_number_is_none(value):
     """numpy and float() take a truth value for 1, a date for days and a text for its digits."""
-    with pytest.raises(ValueError, match="width = .* is not a number"):
+    with pytest.raises(ValueError, match=r"width = .* is not a number"):
         checks.require("width", value, 0, 10)
-    with pytest.raises(ValueError, match="width = .* is not an array of numbers"):
+    with pytest.raises(ValueError, match=r"width = .* is not an array of numbers"):
         checks.require_all("width", [value, value], 0, 10)
 
 
 def test_a_masked_entry_is_no_number():
     """numpy computes with what lies under a mask."""
     masked = np.ma.array([1.0, 2.0], mask=[False, True])
-    with pytest.raises(ValueError, match="width = .* is not an array of numbers"):
+    with pytest.raises(ValueError, match=r"width = .* is not an array of numbers"):
         checks.require_all("width", masked, 0, 10)
 
 
@@ -100,6 +100,6 @@ def test_a_law_that_writes_into_its_argument_changes_no_result():
 def test_messages_stay_short():
     """An integer of five thousand digits cannot even be printed."""
     for value in (10**5000, "x" * 10**6, list(range(10**5))):
-        with pytest.raises(ValueError, match="^width = ") as refused:
+        with pytest.raises(ValueError, match=r"^width = ") as refused:
             checks.require("width", value, 0, 10)
         assert len(str(refused.value)) < 300

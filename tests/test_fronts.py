@@ -58,7 +58,8 @@ ratios = st.floats(-6.0, 2.0).map(lambda exponent: 10.0**exponent)
 def test_the_current_of_long_hops_has_its_limits():
     """Short hops are the linear law; the first current is that of the bulk, sinh and all."""
     found, glass = front(PAPER, RB), (10.0, 0.5e-3, 1.38e28, 323.15)
-    found = replace(found, D_native=lambda y: 1e-18 * PAPER(y), D_foreign=lambda y: 1e-18 * RB + 0 * y)
+    slow = {"D_native": lambda y: 1e-18 * PAPER(y), "D_foreign": lambda y: 1e-18 * RB + 0 * y}
+    found = replace(found, **slow)
     time = np.array([0.0, 1e4, 1e5, 3e5])
     linear, short = (potentiostatic_depth(found, time, *glass, hop) for hop in (0.0, 1e-13))
     np.testing.assert_allclose(short, linear, rtol=2e-3)

@@ -245,7 +245,7 @@ def test_a_perfectly_coupled_pair_does_not_interdiffuse():
         ([[1.0, 2e-12], [2e-12, 1e-24]], "eigenvalue -1"),
         ([[1.0, 0.0], [0.0, -1e-20]], r"L\[1, 1\] = -1e-20 is negative"),
         ([[1.0, 1e-9], [1e-9, 0.0]], r"L\[1, 1\] = 0 allows no coupling"),
-        ([[1.0, np.nan], [0.0, 1.0]], "not finite"),
+        ([[1.0, np.nan], [0.0, 1.0]], "L = nan is outside"),
         ([1.0, 2.0], r"shape \(2,\)"),
     ],
 )

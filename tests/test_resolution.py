@@ -143,7 +143,7 @@ def test_the_tail_points_into_the_glass():
         ([0, 1], [0, 1, 2], [0, 1], "x needs a shape"),
         ([0], [0], [0, 1], "x needs a shape"),
         ([0, 0], [0, 1], [0, 1], "x must increase"),
-        ([0, np.nan], [0, 1], [0, 1], "x must increase"),
+        ([0, np.nan], [0, 1], [0, 1], "x = nan is outside"),
         ([0, 1], [0, 1], [0], "edges must have"),
         ([0, 1], [0, 1], [1, 0], "edges must have"),
     ],

@@ -1,7 +1,7 @@
 """Hostile calls of the public functions: a right answer, or an error that names the argument.
 
 A good call of each function is the base; then one argument at a time becomes a hostile value.
-``python benchmarks/doors.py [share] [door ...]`` makes all calls, or a share of them, and lists
+``python benchmarks/hostile.py [share] [door ...]`` makes all calls, or a share of them, and lists
 what is not allowed: a raw exception of a library, an error that does not name its argument, a
 result that is not finite, a value that no quantity can have but that was accepted, a warning, more
 than five seconds of the processor's time. `tests/test_doors.py` is its short form.
