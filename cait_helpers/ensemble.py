@@ -67,9 +67,9 @@ def simulate_many(
     """
     require_name("errors", errors, ("raise", "return"))
     require_kind("progress", progress, bool, np.bool_)
+    runs = _checked(runs, pickled=isinstance(executor, ProcessPoolExecutor))
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise ValueError(f"executor = {told(executor)} has no method submit")
-    runs = _checked(runs, pickled=isinstance(executor, ProcessPoolExecutor))
     if executor is None:
         with ThreadPoolExecutor(config.NUMBA_NUM_THREADS) as threads:
             return simulate_many(runs, threads, progress, errors)
