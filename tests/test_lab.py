@@ -120,7 +120,10 @@ def test_a_chapter_in_jupyterlab_shows_no_markup_and_no_solution_and_its_sliders
     with open_browser() as browser:
         tab = open_notebook(browser, lab, f"lab/{chapter}.ipynb")
         tab.get_by_role("menuitem", name="Run", exact=True).click()
-        tab.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        run_all = tab.get_by_role("menuitem", name="Run All Cells", exact=True)
+        run_all.hover()  # a menu takes a press only where it has seen the mouse come
+        run_all.click()
+        run_all.wait_for(state="hidden")
         *_, last = tab.locator(".jp-CodeCell .jp-InputPrompt").all()
         last.filter(has_text=re.compile(r"\[\d+\]")).wait_for(timeout=240_000)
         read = tab.locator(".jp-MarkdownOutput").all_inner_texts()
