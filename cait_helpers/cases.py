@@ -146,11 +146,6 @@ class Case:
         return self.source.path
 
     @property
-    def current_path(self) -> Path | None:
-        """The recorded current."""
-        return None if self.record is None else self.record.source.path
-
-    @property
     def elements(self) -> dict[str, str]:
         """What the native and the foreign channel stand for."""
         return {self.native: self.native_element, self.foreign: self.foreign_element}

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
-LARGEST = float(np.finfo(float).max)
-POSITIVE = (float(np.nextafter(0, 1)), LARGEST)  # any number above zero
+LARGEST = 1e100  # in SI units nothing of a glass comes near; products of three do not overflow
+POSITIVE = (1 / LARGEST, LARGEST)  # any number above zero
 TEMPERATURE = (200.0, 1000.0, "K")  # an experiment's value in Celsius lies below
 THICKNESS = (5e-8, 5e-3, "m")
 ION_DENSITY = (1e25, 1e30, "m^-3")

@@ -268,7 +268,7 @@ class Front:
         """
         flux = self._flux(flux_per_N)
         z_of_x, tail = self._wave
-        scaled = require_all("x", x, -1e200, 1e200) * flux
+        scaled = require_all("x", x, -LARGEST, LARGEST) * flux
         left, right = z_of_x.x[0], z_of_x.x[-1]
         rise = expit(z_of_x(np.clip(scaled, left, right)))  # at the right end 1 - y is 1e-13
         rise = rise / (1 + np.maximum(left - scaled, 0) * tail)

@@ -21,13 +21,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.constants import e, k
 
-from .checks import Array, require, require_all, require_fit
-
-LIMIT = 1e100  # in SI units no quantity of a glass comes near; products of some do not overflow
+from .checks import LARGEST, POSITIVE, Array, require, require_all, require_fit
 
 
-def _vector(name: str, values: ArrayLike, size: int | None = None, low: float = -LIMIT) -> Array:
-    array = require_all(name, values, low, LIMIT)
+def _vector(name: str, values: ArrayLike, size: int | None = None, low: float = -LARGEST) -> Array:
+    array = require_all(name, values, low, LARGEST)
     if array.ndim != 1 or array.size == 0 or size not in (None, array.size):
         wanted = "one value an ion" if size is None else f"{size} values, one an ion"
         raise ValueError(f"{name} has shape {array.shape}; it takes {wanted}")
@@ -68,7 +66,7 @@ def check_admissible(L: ArrayLike, tolerance: float = 1e-10) -> Array:
         If ``L`` is not square and finite, breaks L_ij = L_ji, or is not positive semidefinite;
         the entry or eigenvalue is named.
     """
-    L = require_all("L", L, -LIMIT, LIMIT)
+    L = require_all("L", L, -LARGEST, LARGEST)
     tolerance = require("tolerance", tolerance, 0.0, 1.0)
     if L.ndim != 2 or L.shape[0] != L.shape[1] or L.size == 0:
         raise ValueError(f"L has shape {L.shape}; it takes a square matrix (k, k)")
@@ -121,7 +119,7 @@ def onsager_matrix(
     n = _densities(n, D.size)
     L = np.diag(D * n / _thermal_energy(temperature))
     if cross is not None:
-        cross = require_all("cross", cross, -LIMIT, LIMIT)
+        cross = require_all("cross", cross, -LARGEST, LARGEST)
         if cross.ndim == 0 and D.size == 2:
             cross = cross * (1.0 - np.eye(2))
         if cross.shape != L.shape or np.diag(cross).any():
@@ -219,7 +217,7 @@ def from_fick(fick: ArrayLike, n: ArrayLike, temperature: float) -> Array:
     L_ij = D_ij n_j / kT, (k, k) in m^-1 s^-1 J^-1; a ValueError says if it is not admissible: the
     k^2 coefficients D_ij are those of k (k + 1)/2 L_ij, so that not every matrix will do.
     """
-    fick = require_all("fick", fick, -LIMIT, LIMIT)
+    fick = require_all("fick", fick, -LARGEST, LARGEST)
     if fick.ndim != 2 or fick.shape[0] != fick.shape[1] or fick.size == 0:
         raise ValueError(f"fick has shape {fick.shape}; it takes a square matrix (k, k)")
     return check_admissible(fick * _densities(n, len(fick)) / _thermal_energy(temperature))
@@ -250,8 +248,8 @@ def from_exchange(
         L (m^-1 s^-1 J^-1), admissible for every such choice.
     """
     t = require("share", share, -1e6, 1e6)
-    exchange = require("exchange", exchange, 0.0, LIMIT, "m^2/s")
-    total = require("sigma", sigma, 1 / LIMIT, LIMIT, "S/m") / e**2
+    exchange = require("exchange", exchange, 0.0, LARGEST, "m^2/s")
+    total = require("sigma", sigma, *POSITIVE, "S/m") / e**2
     n = _densities(n, 2)
     shares = np.array([t, 1.0 - t])
     swap = n.prod() / n.sum() * exchange / _thermal_energy(temperature)
@@ -286,7 +284,7 @@ def neutral_transport(
         Share of the first ion in the current (1), and D~ (m^2/s).
     """
     y = require_all("y", y, 0.0, 1.0)
-    D_1, D_2 = require_all("D_1", D_1, 0.0, LIMIT), require_all("D_2", D_2, 0.0, LIMIT)
+    D_1, D_2 = require_all("D_1", D_1, 0.0, LARGEST), require_all("D_2", D_2, 0.0, LARGEST)
     coupling = require_all("coupling", coupling, -1.0, 1.0)
     require_fit(y=y, D_1=D_1, D_2=D_2, coupling=coupling)
     first, second = y * D_1, (1 - y) * D_2
@@ -331,7 +329,7 @@ def tracer_diffusivity(D_eff: ArrayLike) -> Array:
     head): a statement about driving forces that makes the Haven ratio 1/2 for every glass.
     Correlated jumps, which `lattice` computes, play no part in it.
     """
-    return require_all("D_eff", D_eff, 0.0, LIMIT, "m^2/s") / 2
+    return require_all("D_eff", D_eff, 0.0, LARGEST, "m^2/s") / 2
 
 
 def charge_diffusivity(sigma: float, n: float, temperature: float) -> float:
@@ -346,14 +344,14 @@ def charge_diffusivity(sigma: float, n: float, temperature: float) -> float:
     temperature : float
         Temperature (K), above zero.
     """
-    sigma = require("sigma", sigma, 1 / LIMIT, LIMIT, "S/m")
-    n = require("n", n, 1e-30, LIMIT, "m^-3")
+    sigma = require("sigma", sigma, *POSITIVE, "S/m")
+    n = require("n", n, 1e-30, LARGEST, "m^-3")
     return sigma * _thermal_energy(temperature) / (n * e**2)
 
 
 def charge_conductivity(D_sigma: float, n: float, temperature: float) -> float:
     """sigma = n e^2 D_sigma / kT (S/m), the inverse of `charge_diffusivity`."""
-    D_sigma = require("D_sigma", D_sigma, 0.0, LIMIT, "m^2/s")
+    D_sigma = require("D_sigma", D_sigma, 0.0, LARGEST, "m^2/s")
     return D_sigma / charge_diffusivity(1.0, n, temperature)
 
 
@@ -362,5 +360,5 @@ def haven_ratio(D_tracer: float, D_sigma: float) -> float:
 
     D_sigma is the `charge_diffusivity` of the measured conductivity.
     """
-    D_tracer = require("D_tracer", D_tracer, 0.0, LIMIT, "m^2/s")
-    return D_tracer / require("D_sigma", D_sigma, 1 / LIMIT, LIMIT, "m^2/s")
+    D_tracer = require("D_tracer", D_tracer, 0.0, LARGEST, "m^2/s")
+    return D_tracer / require("D_sigma", D_sigma, *POSITIVE, "m^2/s")

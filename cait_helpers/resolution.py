@@ -10,7 +10,7 @@ import scipy
 from numpy.typing import ArrayLike
 from scipy.special import erfcx, ndtr
 
-from .checks import Array, require, require_all, require_kind
+from .checks import LARGEST, Array, require, require_all, require_kind
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def blur(
         If shapes do not fit or nodes or edges do not increase.
     """
     x, edges = require_all("x", x, -1e6, 1e6), require_all("edges", edges, -1e6, 1e6)
-    f = require_all("f", f, -1e100, 1e100)
+    f = require_all("f", f, -LARGEST, LARGEST)
     if resolution is not None:
         require_kind("resolution", resolution, Resolution)
     if x.ndim != 1 or x.size < 2 or f.ndim not in (1, 2) or x.shape != f.shape[-1:]:

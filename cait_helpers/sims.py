@@ -17,6 +17,7 @@ from . import profile_checks
 from .checks import (
     CHARGE,
     ION_DENSITY,
+    LARGEST,
     Array,
     require,
     require_all,
@@ -106,7 +107,7 @@ class Profile:
 
 
 def _row(
-    name: str, values: ArrayLike, least: int, low: float = -1e150, high: float = 1e150
+    name: str, values: ArrayLike, least: int, low: float = -LARGEST, high: float = LARGEST
 ) -> Array:
     """One number a cycle, ``least`` of them or more."""
     array = require_all(name, values, low, high)
@@ -138,11 +139,11 @@ def dead_time_correct(counts: ArrayLike, pulses: float) -> Array:
     (any shape) and primary ``pulses`` are per cycle, inf for no dead time. ValueError unless
     0 <= counts < pulses.
     """
-    counts = require_all("counts", counts, 0.0, 1e300)
+    counts = require_all("counts", counts, 0.0, LARGEST)
     pulses = require("pulses", pulses, 1, np.inf)
     if pulses == np.inf:
         return counts
-    if not (np.all(counts >= 0) and np.all(counts < pulses)):
+    if not np.all(counts < pulses):
         most = counts.max()
         raise ValueError(f"counts must lie in [0, pulses = {pulses:g}); they reach {most:g}")
     return -pulses * np.log1p(-counts / pulses)
