@@ -10,11 +10,10 @@ One module, because numba's disk cache notices edits only in the file that holds
 
 import math
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+from .compiled import jit
 
 # ln 2 in two parts, the first with trailing zeros, so that its small multiples are exact.
 LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import pickle
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from concurrent.futures import (
     BrokenExecutor,
     Executor,
@@ -15,6 +15,7 @@ from concurrent.futures import (
     as_completed,
 )
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields, is_dataclass
 from textwrap import shorten
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -34,6 +35,7 @@ def simulate_many(
     executor: Executor | None = None,
     progress: bool = False,
     errors: Literal["raise", "return"] = "raise",
+    kept: MutableMapping[int, tuple[dict[str, Any], Run]] | None = None,
 ) -> list[Run | Exception]:
     """Simulate many runs at once.
 
@@ -51,6 +53,10 @@ def simulate_many(
         What happens when a run fails. By default the rest is cancelled and its error raised, with
         the number and the arguments of the run; "return" puts the error in the place of the result:
         of a law that raises, of a worker that is killed, of whatever happens to one run.
+    kept : dict, optional
+        Takes the arguments and the result of each run under its number as soon as it is there. What
+        it holds is not simulated again: after an interrupt, or a failed run that was mended, call
+        again with it. It may be pickled, for another session; own laws then need ``__eq__``.
 
     Returns
     -------
@@ -60,8 +66,8 @@ def simulate_many(
     Raises
     ------
     ValueError
-        If ``runs`` or ``errors`` is not as above, before anything runs; or a run refused its
-        arguments.
+        If ``runs`` or ``errors`` is not as above, or ``kept`` holds the result of other arguments,
+        before anything runs; or a run refused its arguments.
     SimulationError
         If a run did not reach its end or its accuracy, or its worker was lost.
     """
@@ -72,27 +78,62 @@ def simulate_many(
         raise ValueError(f"executor = {told(executor)} has no method submit")
     if executor is None:
         with ThreadPoolExecutor(config.NUMBA_NUM_THREADS) as threads:
-            return simulate_many(runs, threads, progress, errors)
-    size = min(_LONGEST_CHUNK, -(-len(runs) // _TASKS))
-    results: list[Any] = [None] * len(runs)
+            return simulate_many(runs, threads, progress, errors, kept)
+    kept = {} if kept is None else require_kind("kept", kept, MutableMapping)
+    _require_same(runs, kept)
+    open_ = [number for number in range(len(runs)) if number not in kept]
+    size = min(_LONGEST_CHUNK, -(-len(open_) // _TASKS))
+    failed: dict[int, Exception] = {}
     tasks = {}
-    with _bar(len(runs), progress) as bar:
+    with _bar(len(open_), progress) as bar:
         try:
-            for first in range(0, len(runs), max(size, 1)):
-                chunk = runs[first : first + size]
-                tasks[_submit(executor, chunk, errors == "raise")] = first
+            for first in range(0, len(open_), max(size, 1)):
+                numbers = open_[first : first + size]
+                chunk = [runs[number] for number in numbers]
+                tasks[_submit(executor, chunk, errors == "raise")] = numbers
             for task in as_completed(tasks):
-                first = tasks[task]
-                done = _outcome(task, len(runs[first : first + size]))
-                if errors == "raise" and isinstance(done[-1], Exception):
-                    number = first + next(i for i, x in enumerate(done) if isinstance(x, Exception))
-                    _fail(number, runs[number], done[number - first])
-                results[first : first + len(done)] = done
+                done = dict(zip(tasks[task], _outcome(task, len(tasks[task])), strict=False))
+                for number, result in done.items():
+                    if isinstance(result, Exception):
+                        failed[number] = result
+                    else:
+                        kept[number] = runs[number], result
+                if errors == "raise" and failed:
+                    number = min(failed)
+                    _fail(number, runs[number], failed[number])
                 bar.update(len(done))
         finally:
             for task in tasks:
                 task.cancel()
-    return results
+    return [failed[number] if number in failed else kept[number][1] for number in range(len(runs))]
+
+
+def _require_same(runs: list[dict[str, Any]], kept: Mapping[int, Any]) -> None:
+    """ValueError unless what is kept under the number of a run came of its arguments."""
+    for number, (arguments, _) in kept.items():
+        if number not in range(len(runs)):
+            raise ValueError(f"kept holds a run {told(number)}; there are {len(runs)} runs")
+        for name in arguments | runs[number]:
+            old, new = (one.get(name) for one in (arguments, runs[number]))
+            if not _same(old, new):
+                raise ValueError(
+                    f"kept[{number}] is the result of {name} = {told(old)}, not of {told(new)}"
+                )
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two arguments are equal in all that they hold, arrays too."""
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    if is_dataclass(one):
+        return all(_same(getattr(one, f.name), getattr(other, f.name)) for f in fields(one))
+    if isinstance(one, Mapping):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return np.shape(one) == np.shape(other) and bool(np.all(one == other))
 
 
 def _submit(executor: Executor, chunk: list[dict[str, Any]], stop: bool) -> Future:
@@ -126,7 +167,8 @@ def _checked(runs: Iterable[Mapping[str, Any]], pickled: bool) -> list[dict[str,
             signature.bind(**run)
         except TypeError as error:
             raise ValueError(f"runs[{number}]: simulate: {error}") from None
-        found.append(dict(run))
+        # mappings are copied: the caller may go on changing its own
+        found.append({k: dict(v) if isinstance(v, Mapping) else v for k, v in run.items()})
         ions = run["ions"] if pickled and isinstance(run["ions"], Mapping) else {}
         for name, D in ions.items():
             if callable(D) and id(D) not in sendable:

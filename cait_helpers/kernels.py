@@ -20,10 +20,9 @@ time follows. Rates are d/ds; ``w`` is dx/ds of the nodes.
 import math
 from collections import namedtuple
 
-import numba
 import numpy as np
 
-jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+from .compiled import jit
 
 # RODAS3, a stiffly accurate Rosenbrock method of order 3 with an embedded order 2
 # (doi 10.1016/S1352-2310(97)83212-8). Its second stage is taken where the first one is.

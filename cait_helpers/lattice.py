@@ -14,13 +14,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit
 
 from .checks import OCCUPANCY, TEMPERATURE, require, require_name, require_whole
+from .compiled import jit
 from .landscape import BOLTZMANN, require_sed
 
 # Cell vectors (rows), sites in the cell, cells along each vector; neighbours at distance 1.
@@ -35,7 +35,6 @@ LATTICES = {
 }
 COLLECTIVE = 16  # attempts over which the collective displacement is squared, see walk_lattice
 
-jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 # --- compiled walks; numba's disk cache notices edits only in the file of the function ---
 

@@ -3,10 +3,9 @@
 Compiled, and in plain arithmetic, like the kernels; places and lengths in any one unit.
 """
 
-import numba
 import numpy as np
 
-jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+from .compiled import jit
 
 LEVELS = (0.5, 0.75, 0.9, 0.96)  # native fractions that count as the front, tried in turn
 

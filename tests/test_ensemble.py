@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from cait_helpers import ensemble
 from cait_helpers.ensemble import simulate_many
 from cait_helpers.landscape import (
     activated_diffusivity,
@@ -196,6 +197,52 @@ def test_one_failed_draw_does_not_lose_the_others():
     found = simulate_many([*scan(101), refused(), *scan(99)], errors="return")
     kinds = [type(result) for result in found]
     assert kinds == [Run] * 101 + [ValueError] + [Run] * 99
+
+
+class Interrupts:
+    """A law that the user interrupts, once."""
+
+    def __init__(self):
+        self.again = False
+
+    def __call__(self, fraction):
+        if not self.again:
+            self.again = True
+            raise KeyboardInterrupt
+        return LAW(fraction)
+
+
+def test_after_an_interrupt_only_what_is_not_finished_is_simulated(expected, monkeypatch):
+    """Also in another session, where equal arguments are other objects."""
+    runs, kept = scan(5), {}
+    runs[3] = runs[3] | {"ions": runs[3]["ions"] | {"Li": Interrupts()}}
+    with ThreadPoolExecutor(1) as threads, pytest.raises(KeyboardInterrupt):
+        simulate_many(runs, threads, kept=kept)
+    assert list(kept) == [0, 1, 2]
+    kept, simulated = pickle.loads(pickle.dumps(kept)), []
+    monkeypatch.setattr(
+        ensemble, "simulate", lambda **run: simulated.append(run) or simulate(**run)
+    )
+    assert [bits(run) for run in simulate_many(scan(5), kept=kept)] == expected
+    assert simulated == scan(5)[3:]
+    assert sorted(kept) == [0, 1, 2, 3, 4]
+
+
+def test_what_is_kept_of_other_arguments_is_refused():
+    """Even if the caller changes the very mapping that was simulated."""
+    runs, kept = scan(2), {}
+    simulate_many(runs, kept=kept)
+    assert all(run is kept[number][1] for number, run in enumerate(simulate_many(runs, kept=kept)))
+    runs[1]["ions"]["M"] *= 2
+    with pytest.raises(ValueError, match=r"kept\[1\] is the result of ions = .*, not of "):
+        simulate_many(runs, kept=kept)
+    recorded = Voltage([10.0, 11.0, 12.0], [0.0, 1.0, 2.0])
+    assert not ensemble._same(recorded, Voltage([10.0, 11.0, 13.0], [0.0, 1.0, 2.0]))
+    assert ensemble._same(recorded, Voltage([10.0, 11.0, 12.0], [0.0, 1.0, 2.0]))
+    with pytest.raises(ValueError, match="kept holds a run 1; there are 1 runs"):
+        simulate_many(runs[:1], kept=kept)
+    with pytest.raises(ValueError, match=r"kept = \[\] is not of the class MutableMapping"):
+        simulate_many(runs, kept=[])
 
 
 @pytest.mark.parametrize(

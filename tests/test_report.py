@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from slim import ROOT
+from test_faults import full_disk
 
 import cait_helpers as cait
 from cait_helpers import report
@@ -71,14 +72,20 @@ def test_inputs_of_equal_names_are_kept_apart(fit, tmp_path):
 def test_a_report_that_fails_leaves_nothing_and_can_be_tried_again(
     fit, tmp_path, monkeypatch, there
 ):
+    """A drawing that fails, a disk that is full; and a place below a file, which is no folder."""
+    place = tmp_path / "Bericht – Lauf β"
     if there:
-        (tmp_path / "report").mkdir()
+        place.mkdir()
     with monkeypatch.context() as broken:
         broken.setattr(report, "landscape_figure", lambda fit: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            cait.save_report(fit, tmp_path / "report")
-    assert [path.name for path in tmp_path.rglob("*")] == (["report"] if there else [])
-    folder = cait.save_report(fit, tmp_path / "report")
+            cait.save_report(fit, place)
+    with full_disk(), pytest.raises(OSError, match="File too large"):
+        cait.save_report(fit, place)
+    assert [path.name for path in tmp_path.rglob("*")] == ([place.name] if there else [])
+    folder = cait.save_report(fit, place)
+    with pytest.raises(OSError, match=r"fit\.json"):
+        cait.save_report(fit, folder / "fit.json" / "report")
     assert {"fit.json", "landscape.png", "report.html"} < {path.name for path in folder.iterdir()}
     with pytest.raises(FileExistsError, match="is not empty"):
         cait.save_report(fit, folder)
