@@ -23,8 +23,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+_KERNELS = ("compiled.py", "elementary.py", "kernels.py", "reading.py")
 SOURCES = (
-    *(ROOT / "cait_helpers" / name for name in ("elementary.py", "kernels.py", "reading.py")),
+    *(ROOT / "cait_helpers" / name for name in _KERNELS),
     *(ROOT / "book" / name for name in ("doors.py", "wasm.py")),
 )
 #: Code for one kind of machine whose optimiser has not been at work: that is left to wasm's.
