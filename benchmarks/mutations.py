@@ -199,7 +199,10 @@ def main(number: int, seed: int = 1) -> Counter:
                 signal.setitimer(signal.ITIMER_VIRTUAL, 0)
             longest = max(longest, time.process_time() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{dict(found)}, longest {longest:.2f} s, peak of the memory {peak:.0f} MB")
+    print(
+        f"{number} files, {found['faults']} faults; {dict(found)}; longest {longest:.2f} s,"
+        f" peak of the memory {peak:.0f} MB"
+    )
     return found
 
 

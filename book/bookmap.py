@@ -16,9 +16,9 @@ PATHS = {
     ),
     "a teacher with four sessions": ("experiment", "landscape", "front", "fit"),
     "a SIMS laboratory with a profile": (
-        *("experiment", "counts_to_profiles", "fit", "identifiability", "your_profiles"),
+        *("experiment", "counts_to_profiles", "fit", "identifiability", "your_profiles", "trust"),
     ),
-    "a reader of the paper": ("front", "fit", "onsager", "haven", "ledger"),
+    "a reader of the paper": ("front", "fit", "onsager", "haven", "ledger", "trust"),
 }
 BOX, GAP, ROW = (132, 80), 10, 128  # width and height of a box, pixels between boxes, and rows
 

@@ -52,7 +52,8 @@ def make(html: Path) -> None:
             archive.writestr(f"lab/{name}", text)
         for path in sorted(data):
             archive.write(path, f"data/{path.name}")
-        archive.write(ROOT / "benchmarks" / "results.json", "benchmarks/results.json")
+        for name in ("benchmarks/results.json", "benchmarks/studies.json"):
+            archive.write(ROOT / name, name)
         archive.write(ROOT / "requirements.lock", "requirements.lock")
         archive.write(folder / WHEEL, WHEEL)
         archive.write(ROOT / "LICENSE", "LICENSE")

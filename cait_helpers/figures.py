@@ -240,7 +240,9 @@ def _draw_scatter(ax: Axes, case: Case, profile: Profile) -> None:
             np.polyfit(np.arange(b.size), b, 1, full=True)[1][0] / (b.size - 2) for b in blocks
         ]
         level = (mean > 100) & (np.abs(np.gradient(mean)) < 0.1 * mean)
-        ax.plot(mean[level], (variance / mean)[level], "o", ms=4, label=_plain(ion), **_marker(ion))
+        ax.plot(
+            mean[level], (variance / mean)[level], "o", ms=4, label=_ion_text(ion), **_marker(ion)
+        )
     ax.axhline(1, color="k", ls="--", lw=1, label="Poisson")
     ax.set(xlabel="counts a cycle", ylabel="variance / mean", ylim=(0, None))
 
@@ -251,7 +253,7 @@ def _draw_bends(ax: Axes, case: Case, profile: Profile) -> None:
         variance = profile.sigma[ion] ** 2
         error = np.sqrt(variance[2:] + 4 * variance[1:-1] + variance[:-2])
         bend = np.where(profile.used[1:-1], np.diff(profile.fraction[ion], 2) / error, np.nan)
-        ax.plot(profile.depth[1:-1] * 1e9, bend, "o", ms=2.5, label=_plain(ion), **_marker(ion))
+        ax.plot(profile.depth[1:-1] * 1e9, bend, "o", ms=2.5, label=_ion_text(ion), **_marker(ion))
     ax.axhspan(-2, 2, color="0.9", lw=0, label="two standard deviations")
     ax.set(ylabel="second difference / error")
 
@@ -261,7 +263,7 @@ def _draw_signals(ax: Axes, case: Case, profile: Profile) -> None:
     recorded = _recorded(case, profile)
     for ion in (case.native, case.foreign):
         signal = profile.counts[ion] / np.maximum(recorded[case.matrix], 1)
-        label = _plain(f"{ion}, {'native' if ion == case.native else 'foreign'}")
+        label = f"{_ion_text(ion)}, {'native' if ion == case.native else 'foreign'}"
         ax.plot(profile.depth * 1e9, signal / signal[profile.used].max(), label=label,
                 **ion_style(ion))  # fmt: skip
     ax.set(ylabel="signal / matrix, scaled")
@@ -271,7 +273,7 @@ def _draw_cycles(ax: Axes, case: Case, profile: Profile) -> None:
     """The matrix signal against the number of the cycle, with those that are not used."""
     counts = _recorded(case, profile)[case.matrix]
     cycle = np.arange(1, counts.size + 1)
-    ax.plot(cycle, counts, "k.", ms=3, label=_plain(case.matrix))
+    ax.plot(cycle, counts, "k.", ms=3, label=_ion_text(case.matrix))
     out = ~profile.used
     ax.plot(cycle[out], counts[out], "rx", ms=5, label="not used")
     ax.set(xlabel="cycle", ylabel="counts", xlim=(0, counts.size + 1), ylim=(0, None))
@@ -281,12 +283,11 @@ def _draw_counts(ax: Axes, case: Case, profile: Profile) -> None:
     """All three signals as recorded, and the background that is taken off."""
     for ion, counts in _recorded(case, profile).items():
         style = ion_style(ion) | ({"color": "0.5", "ls": "-"} if ion == case.matrix else {})
-        ax.semilogy(profile.depth * 1e9, np.maximum(counts, 0.5), label=_plain(ion), **style)
+        ax.semilogy(profile.depth * 1e9, np.maximum(counts, 0.5), label=_ion_text(ion), **style)
     background = profile.background[case.foreign]
     if background > 0:
-        ax.axhline(
-            background, color="k", ls="--", lw=0.8, label=_plain(f"background of {case.foreign}")
-        )
+        label = f"background of {_ion_text(case.foreign)}"
+        ax.axhline(background, color="k", ls="--", lw=0.8, label=label)
     ax.set(ylabel="counts a cycle")
 
 
@@ -303,7 +304,7 @@ def _draw_fractions(ax: Axes, case: Case, profile: Profile) -> None:
     """Both fractions and their sum."""
     x = profile.depth * 1e9
     for ion in (case.native, case.foreign):
-        ax.plot(x, profile.fraction[ion], label=_plain(ion), **ion_style(ion))
+        ax.plot(x, profile.fraction[ion], label=_ion_text(ion), **ion_style(ion))
     total = profile.fraction[case.native] + profile.fraction[case.foreign]
     ax.plot(x, total, color="0.5", lw=0.8, label="sum")
     ax.axhline(1, color="k", ls="--", lw=0.8)
@@ -375,12 +376,14 @@ def steps_figure(case: Case, profile: Profile) -> Figure:
     for ion in ions:
         if corrected:
             counts.semilogy(time[:-1], np.maximum(raw[ion], 0.5), color="0.7")
-        counts.semilogy(time[:-1], np.maximum(arrived[ion], 0.5), label=ion, **ion_style(ion))
+        counts.semilogy(
+            time[:-1], np.maximum(arrived[ion], 0.5), label=_ion_text(ion), **ion_style(ion)
+        )
     counts.set(title="dead time" if corrected else "counts", ylabel="counts")
     counts.legend(fontsize="small")
     matrix.plot(time[:-1], arrived[case.matrix], color="0.7")
     matrix.plot(time[:-1], reference, "k-")
-    matrix.set(title=f"{case.matrix}, the reference", ylabel="counts", ylim=(0, None))
+    matrix.set(title=f"{_ion_text(case.matrix)}, the reference", ylabel="counts", ylim=(0, None))
     depth.plot(time, profile.edges * 1e9, "k-")
     depth.set(title="depth", ylabel="depth / nm")
     for ax in (counts, matrix, depth):
@@ -397,7 +400,9 @@ def channels_figure(recording: Recording, chosen: Sequence[str] = ()) -> Figure:
     for ion in sorted(recording.channels, key=lambda ion: ion in chosen):
         style = ion_style(ion) | {"lw": 1.5} if ion in chosen else {"color": "0.75", "lw": 0.8}
         signal = np.where(recording.intensity[ion] > 0, recording.intensity[ion], np.nan)
-        ax.semilogy(recording.time[ion], signal, label=ion if ion in chosen else None, **style)
+        ax.semilogy(
+            recording.time[ion], signal, label=_plain(ion) if ion in chosen else None, **style
+        )
     ax.set(xlabel="time / s", ylabel=f"signal / {recording.unit}")
     if any(chosen):
         ax.legend(fontsize="small")

@@ -342,6 +342,16 @@ def test_code_is_legible_in_both_modes(reader):
     assert faults_in_the_dark(reader.tab) == []
 
 
+def test_on_a_phone_a_statement_of_the_ledger_has_the_whole_width(reader):
+    """And says which of its numbers is the paper's and which was found."""
+    reader.open("chapters/ledger.html")
+    reader.tab.set_viewport_size(PHONE)
+    statement, paper, found, _ = reader.tab.locator("tr:has(.verdict)").first.locator("td").all()
+    assert statement.bounding_box()["width"] > 0.85 * PHONE["width"]
+    for cell, name in ((paper, "paper: "), (found, "found: ")):
+        assert cell.evaluate("td => getComputedStyle(td, '::before').content") == f'"{name}"'
+
+
 def test_the_book_opens_from_a_disk(browser):
     """Every page by its path, without a server: nothing is missing and nothing is asked for."""
     reader = Reader(browser, HTML.as_uri())

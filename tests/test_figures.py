@@ -47,7 +47,7 @@ def test_raw_counts_are_drawn_below_the_line_of_poisson(case):
     Of 100 cycles the variance is good to 0.14.
     """
     (ax,) = figures.check_figure(replace(case, pulses=None), "dead time corrected").axes
-    native = next(line for line in ax.lines if line.get_label() == "Li+")
+    native = next(line for line in ax.lines if line.get_label() == "Li$^+$")
     x, y = native.get_data()
     assert np.mean(y[x > 12000]) == pytest.approx(0.75, abs=0.15)
 

@@ -9,6 +9,7 @@ import sys
 
 import nbformat
 import pytest
+import tables
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from slim import DROPPED, ROOT, chapters, is_explorer, main, slim
 
@@ -120,6 +121,24 @@ def test_every_notebook_is_a_page_of_the_book():
 @pytest.mark.parametrize("path", sorted(ROOT.glob("chapters/*.ipynb")), ids=lambda path: path.stem)
 def test_a_stored_chapter_has_no_fault(path):
     assert faults(nbformat.read(path, as_version=4)) == []
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("chapters/*.ipynb")), ids=lambda path: path.stem)
+def test_columns_are_printed_under_a_head_that_names_them(path):
+    """So that the page shows a table. Not the report of a fit, whose lines say their units."""
+    printed = [
+        output.text
+        for cell in nbformat.read(path, as_version=4).cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "stream" and ".report()" not in cell.source
+    ]
+    columns = [
+        text
+        for text in printed
+        if sum(len(tables.cells(line)) >= tables.LEAST for line in text.splitlines())
+        >= tables.LEAST
+    ]
+    assert [text for text in columns if not tables.found(text)] == []
 
 
 def test_the_smallest_chapter_has_no_fault(chapter):
