@@ -27,7 +27,7 @@ function trusted(found) {
   return found.verdict === "resolved" ? flag : `${flag} Not resolved: with ${found.cells} cells this may be off by ${percent(found.error, 1)}.`;
 }
 const percent = (share, digits = 3) => (Number.isFinite(share) ? `${written(100 * share, digits)} %` : "an unknown share");
-const REPLACED = [["native", "lithium", 1], ["foreign", "foreign ion", 2]];
+const REPLACED = [["native", "lithium", 1], ["foreign", "foreign ion", 3]];
 
 function profiles(found, high, name) {
   return {
@@ -114,7 +114,7 @@ async function plateau({ temperature, filled: filling }, data, ask) {
   return {
     panels: [{
       x: { label: "lithium fraction y", low: 0, high: 1.02 }, y: { label: "D / m² s⁻¹", low: 1e-26, high: 1e-17, log: true },
-      curves: [{ name: "lithium", x: land.fraction, y: D, hue: 1 }, { name: "rubidium", x: [0, 1], y: [D_foreign, D_foreign], hue: 2, dash: true }],
+      curves: [{ name: "lithium", x: land.fraction, y: D, hue: 1 }, { name: "rubidium", x: [0, 1], y: [D_foreign, D_foreign], hue: 3, dash: true }],
       points: [{ name: "plateau", x: [land.plateau], y: [there], hue: 0 }],
     }],
     says: `At ${written(temperature)} K, filled ${filling === "Fermi-Dirac" ? "as Fermi and Dirac say" : "sharply"}, D falls by `
@@ -174,8 +174,8 @@ async function experiment(values, data, ask) {
       { ...profiles(found, 190, "rubidium"), marks: [{ at: deep * 1e9, name: `${written(deep * 1e9)} nm` }] },
       {
         title: "current", x: { label: "time / h", low: 0, high: 260 }, y: { label: "current / nA", low: 0, high: 7 * voltage },
-        curves: [{ x: hours(found.time), y: found.current_density.map((j) => j * area * 1e9), hue: 3 }],
-        points: [{ x: [last(found.time) / 3600], y: [last(found.current_density) * area * 1e9], hue: 3 }],
+        curves: [{ x: hours(found.time), y: found.current_density.map((j) => j * area * 1e9), hue: 0 }],
+        points: [{ x: [last(found.time) / 3600], y: [last(found.current_density) * area * 1e9], hue: 0 }],
       },
       sites(land, Math.max(here, 1e-4), false, { title: `landscape at ${written(deep * 1e9)} nm` }),
     ],
