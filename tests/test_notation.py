@@ -21,8 +21,9 @@ HEADER = ["symbol", "meaning", "unit", "in the code", "first in"]
 NUMERIC = re.compile(
     r"\b(float|int|ArrayLike|Array|NDArray|Law|Voltage|CurrentDensity|Charge|Duration|Resolution)\b"
 )
-# Numbers that are none of the book's quantities: the figures and the explorers have these.
+# None of the book's quantities: what figures and explorers have, and finished runs by number.
 NOT_QUANTITIES = {"explore.draw", "explore.choices", "Sweep.frames", "Sweep.si", "check.answer"}
+NOT_QUANTITIES |= {"simulate_many.kept"}
 
 
 def rows(text: str) -> list[list[str]]:
