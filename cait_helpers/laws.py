@@ -13,6 +13,9 @@ PIECES = 1280
 SMALLEST = 1e-7  # fractions below count as about this one: laws like eqn (2) are steep at zero
 AHEAD = 1e-4  # fraction of a foreign ion in the foot of its front
 JUMP = 2.0  # of ln D from one point to the next: the law has an edge there
+IMMOBILE = 1e-6  # of D(1): what diffuses more slowly below an edge never moves
+FASTER = 1.02  # than a front drift the last mobile ions behind it where a law is rounded
+ROUNDINGS = (0.05, 0.025, 0.0125, 0.00625)  # fractions above the edge in which that grows e-fold
 Law = float | Callable
 
 
@@ -72,7 +75,54 @@ def edge_of(name: str, D: Callable, share: Array, values: Array) -> float:
     return float(ends[1])
 
 
-def tabulate(laws: dict[str, Law], unit: float) -> tuple[Array, Array]:
+def rounded(fraction: Array, D: Array, edge: float, foreign: float, most: float) -> Array:
+    """A law rounded at its edge, where that is inside the front and hardly changes its profile.
+
+    Behind a front the field is that of the foreign ions alone, and the last mobile ions drift
+    D y / (D_foreign (y - edge)) times as fast as the front. Where that exceeds one for all of them,
+    the front goes down to the edge, whatever D is above it. If D rises there by decades within a
+    thousandth of the fraction, the profile has a corner, and time steps are tiny. Rounded, the last
+    ions are little faster than the front, and the more so the more there are.
+
+    Parameters
+    ----------
+    fraction, D : ndarray, shape (m,)
+        Native fractions that increase from the edge to 1, and D there.
+    edge, foreign : float
+        Fraction below which nothing moves, and the largest D of the foreign ions.
+    most : float
+        Displacement of the front's profile that is allowed (nm): its mean over the fractions where
+        one unit of current flows; D in the units of the kernels.
+
+    Returns
+    -------
+    ndarray, shape (m,)
+        D itself if the front ends above the edge, or if the least rounding displaces too much.
+    """
+    above = fraction - edge
+    left = 1 - above / (1 - edge)
+    faster = D * fraction / (foreign * above)
+    if not faster.min() > FASTER:
+        return D
+    for rounding in ROUNDINGS:
+        rise = above / rounding / np.maximum(1 - 1.25 * (1 - left), 1e-9)
+        slow = np.minimum(FASTER * elementary.exp(np.minimum(rise, 500.0)), faster)
+        # dx/dy of the travelling wave is D_foreign / (y left (1 - 1/faster))
+        change = np.zeros_like(D)
+        other = slow < faster
+        wave = 1 / (1 - 1 / slow[other]) - 1 / (1 - 1 / faster[other])
+        change[other] = foreign * wave / (fraction[other] * left[other])
+        step = 0.5 * np.diff(fraction) * (change[1:] + change[:-1])
+        moved = np.append(0.0, np.cumsum(step))
+        weight = np.gradient(fraction)
+        if weight @ np.abs(moved - weight @ moved / weight.sum()) <= most:
+            return D * slow / faster
+    return D
+
+
+def tabulate(
+    laws: dict[str, Law], unit: float, foreign: float = 0.0, most: float = 0.0
+) -> tuple[Array, Array]:
     """All laws in multiples of ``unit``, as :func:`kernels.coefficient` reads them.
 
     Parameters
@@ -81,6 +131,8 @@ def tabulate(laws: dict[str, Law], unit: float) -> tuple[Array, Array]:
         D (m^2/s) of each ion, or D against its fraction.
     unit : float
         (m^2/s)
+    foreign, most : float
+        See :func:`rounded`, which the last law is if both are positive.
 
     Returns
     -------
@@ -99,15 +151,18 @@ def tabulate(laws: dict[str, Law], unit: float) -> tuple[Array, Array]:
     )
     count = (2 * PIECES if edges.any() else PIECES) if values else 1
     table = np.zeros((len(laws), count, 4))
+    last = list(laws)[-1]
     for place, edge, (name, D) in zip(table, edges, laws.items(), strict=True):
         if name not in values:  # marked as a constant
             place[0, :2] = D / unit, np.nan
         elif edge > 0:
             below = values_of(name, D, edge * np.minimum(share, 1 - SMALLEST))
-            place[:PIECES] = elementary.cubic_pieces(
-                values_of(name, D, edge + (1 - edge) * share) / unit
-            )
             place[PIECES:] = elementary.cubic_pieces(below / unit)
+            fraction = edge + (1 - edge) * share
+            above = values_of(name, D, fraction) / unit
+            if name == last and most > 0 and below[0] < IMMOBILE * unit * above[-1]:
+                above = rounded(fraction, above, edge, foreign, most)
+            place[:PIECES] = elementary.cubic_pieces(above)
         elif count == PIECES:
             place[:] = elementary.cubic_pieces(values[name] / unit)
         else:
@@ -119,9 +174,14 @@ def tabulate(laws: dict[str, Law], unit: float) -> tuple[Array, Array]:
 
 def immobile_share(table: Array, edge: float) -> float:
     """The edge of a law below which nothing moves, else zero; ``table`` of one ion."""
-    return float(edge) if edge > 0 and table[-1, 0] < 1e-6 * table[PIECES - 1, 0] else 0.0
+    return float(edge) if edge > 0 and table[-1, 0] < IMMOBILE * table[PIECES - 1, 0] else 0.0
 
 
 def value_at(name: str, D: Law, fraction: float) -> float:
     """D (m^2/s) at one fraction."""
     return float(values_of(name, D, np.array([fraction]))[0]) if callable(D) else float(D)
+
+
+def largest(name: str, D: Law) -> float:
+    """Largest D (m^2/s) at any fraction."""
+    return float(values_of(name, D, np.linspace(AHEAD, 1.0, 21)).max()) if callable(D) else float(D)
