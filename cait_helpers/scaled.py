@@ -17,6 +17,7 @@ from . import kernels, reading
 from .checks import Array
 
 MAX_STEPS = 5_000
+STEPS_AT_CORNER = 1_000  # a front with a corner that takes more takes too many
 FIRST_STEP = 0.2  # of the first cell's charge
 SMALL = 1e-6  # of N: an error of a fraction that never matters
 #: What a run may end with. ``STUCK`` ones may come to their end on more cells.
@@ -44,7 +45,8 @@ class Earlier:
 class Problem:
     """What is simulated; ``depth`` is about what will be replaced, ``surface`` the first cell.
 
-    ``slowest`` is the smallest D of the foreign ions in the foot of a front.
+    ``slowest`` is the smallest D of the foreign ions in the foot of a front; with a ``corner`` the
+    native law jumps inside it.
     """
 
     setting: kernels.Setting
@@ -56,6 +58,7 @@ class Problem:
     depth: float
     surface: float
     slowest: float
+    corner: bool
     earlier: Earlier | None
 
 
@@ -148,10 +151,11 @@ def solve(problem: Problem, cells: int, mesh: Array | None, rtol: float, tol: fl
     kernels.fractions(setting, nodes, state, y)
     first = np.diff(nodes) @ y
     first[setting.beam] += setting.lam2 * state[0, -1]
-    history = np.zeros((MAX_STEPS + 1, 4))
+    most_steps = STEPS_AT_CORNER if problem.corner else MAX_STEPS
+    history = np.zeros((most_steps + 1, 4))
     verdict, steps, rejected, factorisations, lowest, strongest = kernels.advance(
         setting, nodes, state, problem.knots, problem.values, problem.t_end, problem.charge_end,
-        tol, FIRST_STEP * problem.surface, problem.surface, mesh is None, MAX_STEPS, history,
+        tol, FIRST_STEP * problem.surface, problem.surface, mesh is None, most_steps, history,
     )  # fmt: skip
     history = history[: steps + 1]
     kernels.fractions(setting, nodes, state, y)
