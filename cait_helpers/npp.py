@@ -471,7 +471,7 @@ def _refine(problem: scaled.Problem, units: _Units, rtol: float, tol: float) -> 
             coarse, failure, stuck = None, _reason(problem, units, fine), stuck + 1
             if problem.corner:  # finer meshes see it the better
                 break
-            cells += cells // 2
+            cells, tol = cells + cells // 2, tol / _GROWTH**2
             continue
         growth = _GROWTH
         if fine.ended != scaled.DONE:
