@@ -123,6 +123,7 @@ class Budget:
     def figure(self) -> Figure:
         """One bar a row, counting noise first; hollow where the data reject it."""
         figure, ax = plt.subplots(figsize=(6.4, 0.8 + 0.24 * len(self.rows)))
+        ax.use_sticky_edges = False  # room beside the outermost bar
         for place, r in enumerate(self.rows):
             if r.verdict == "not fitted":
                 continue
