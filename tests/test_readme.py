@@ -87,7 +87,8 @@ def test_binder_installs_what_the_lock_names_and_what_the_makefile_does():
     script = binder / "postBuild"
     assert script.stat().st_mode & 0o100, "the script is not executable"
     settings = "cp book/jupyter/labconfig/*.json"  # or the extension numbers equations again
-    for command in ("pip install --no-deps --no-build-isolation", settings, "python book/export.py"):
+    install = "pip install --no-deps --no-build-isolation"
+    for command in (install, settings, "python book/export.py"):
         assert command in script.read_text()
     assert "--no-deps --no-build-isolation --editable ." in (ROOT / "Makefile").read_text()
 
