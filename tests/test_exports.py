@@ -39,7 +39,7 @@ def plain_csv(ions, time, counts):
     return "\n".join(lines) + "\n"
 
 
-def cameca(ions, time, counts, *, sep=";", depth=True, yield_percent=50.0, short=0):
+def cameca(ions, time, counts, *, sep=";", depth=True, yield_percent=25.0, short=0):
     """CAMECA ASCII: ion k is counted for 2 s, k seconds into the cycle; ``short`` channels
     are missing in the last cycle."""
     skip = sep if depth else ""
@@ -139,7 +139,7 @@ def test_a_cameca_export_is_read_with_a_time_axis_for_each_species(saved, sep, d
     """Rates become counts by counting time and yield; 1E-3 counts/s stands for no count."""
     recording = saved(cameca(IONS, TIME, COUNTS, sep=sep, depth=depth), newline)
     assert (recording.format, recording.unit) == ("CAMECA", "counts/s")
-    assert recording.exposure["K+"] == 1.0
+    assert recording.exposure["K+"] == 0.5
     same(recording, IONS, TIME, COUNTS, rtol=1e-9)  # the file holds ten digits
     assert (recording.counts("^41K+") == 0).all()
     np.testing.assert_array_equal(recording.time["B+"], TIME + 2)
@@ -170,9 +170,9 @@ def test_an_interrupted_last_cameca_cycle_keeps_what_was_counted(saved):
 
 
 def test_the_yield_of_the_multiplier_counts_once_wherever_it_stands(saved):
-    """2 s at 50 % are an exposure of 1 s."""
-    line = "EM yield (%);5.0E+01\n"
-    assert saved(line + MAGNETIC).exposure["K+"] == 1.0
+    """2 s at 25 % are an exposure of half a second."""
+    line = "EM yield (%);2.5E+01\n"
+    assert saved(line + MAGNETIC).exposure["K+"] == 0.5
     assert saved(MAGNETIC.replace(";EM ", ";FC ")).exposure["K+"] == 2.0  # a Faraday cup
 
 

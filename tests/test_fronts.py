@@ -456,9 +456,9 @@ def test_depth_and_current_under_constant_voltage_belong_together(found):
 def test_a_front_that_would_leave_the_glass_is_refused():
     """Beyond the thickness there is no front to report."""
     with pytest.raises(ValueError, match="passed through the glass"):
-        potentiostatic_depth(front(1e-12, 1e-13), 1e9, 100.0, 1e-6, 1e28, 400.0)
+        potentiostatic_depth(front(1e-12, 1e-13), [0.0, 1e9], 100.0, 1e-6, 1e28, 400.0)
     with pytest.raises(ValueError, match="passed through the glass"):
-        potentiostatic_depth(front(1e-13, 1e-12), 1e9, 100.0, 1e-6, 1e28, 400.0)
+        potentiostatic_depth(front(1e-13, 1e-12), [0.0, 1e9], 100.0, 1e-6, 1e28, 400.0)
 
 
 # --- eqn (3) ---
@@ -771,7 +771,7 @@ def test_ions_that_mix_behind_the_front_decay_with_the_age_of_the_layer():
     ("options", "message"),
     [
         ({"start": np.ones((2, 9))}, r"nodes ask for \(ions, 10\)"),
-        ({"start": np.full((2, 10), 0.4)}, "add up to one"),
+        ({"start": np.array([[0.5] * 10, [0.5] * 9 + [0.4]])}, "add up to one"),
         ({"nodes": np.zeros(11)}, "nodes must increase"),
         ({"replaced": 0.0}, "replaced = 0 m"),
     ],

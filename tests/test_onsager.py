@@ -229,6 +229,22 @@ def test_the_entropy_production_of_an_admissible_matrix_is_never_negative(case):
     np.testing.assert_allclose(moved[1], D_chem[order], rtol=1e-12, atol=1e-14 * size)
 
 
+def test_one_number_couples_two_ions_and_leaves_the_diagonal():
+    D, n = np.array([1e-19, 3e-20]), [1e28, 2e27]
+    single = onsager.onsager_matrix(D, n, T)
+    cross = 0.5 * np.sqrt(np.prod(np.diag(single)))
+    L = onsager.onsager_matrix(D, n, T, cross=cross)
+    np.testing.assert_array_equal(L, np.add(single, [[0, cross], [cross, 0]]))
+
+
+def test_the_diffusivity_of_charge_is_that_of_nernst_and_einstein():
+    """One kind of ion without coupling: sigma = e^2 L, and D_sigma is its D."""
+    ((L,),) = onsager.onsager_matrix([1e-19], [1e28], T)
+    sigma = onsager.charge_conductivity(1e-19, 1e28, T)
+    assert sigma == pytest.approx(e**2 * L, rel=1e-14)
+    assert onsager.charge_diffusivity(sigma, 1e28, T) == pytest.approx(1e-19, rel=1e-14)
+
+
 def test_a_perfectly_coupled_pair_does_not_interdiffuse():
     """det L = 0: the ions move as one, so there is a current and no exchange."""
     L = np.array([[4.0, 2.0], [2.0, 1.0]]) * 1e29

@@ -142,8 +142,11 @@ def test_scale_errors_are_what_the_scales_scatter():
 
 
 def test_expected_counts_are_fraction_times_scale_plus_background():
-    recording, *_ = measured(background=40.0)
-    profile = profile_of(recording, background=40.0)
+    """A background of a tenth of the signal, which is no foreign ion in the glass once stated."""
+    recording, edges, *_ = measured(background=1500.0)
+    profile = profile_of(recording, background=1500.0)
+    np.testing.assert_allclose(np.diff(profile.depth), np.diff(edges)[1:], rtol=1e-9)
+    assert profile.edges[0] < profile.depth[0] < profile.edges[1]
     for ion in ("Li+", "K+"):
         expected = profile.fraction[ion] * profile.scale[ion] + profile.background[ion]
         np.testing.assert_allclose(expected, recording.counts(ion), rtol=1e-12, atol=1e-9)
@@ -192,6 +195,12 @@ def test_the_reference_drops_counting_noise_and_keeps_beam_flicker():
     followed, error = steady_reference(rng.poisson(beam))
     assert np.std(followed / beam) == pytest.approx(1e-2, rel=0.2)
     np.testing.assert_allclose(error, 1e-2, rtol=0.25)
+
+
+@pytest.mark.parametrize("used", [np.ones(9, bool), np.ones(10), np.arange(10) < 4])
+def test_a_mask_tells_of_each_cycle_and_of_enough_of_them(used):
+    with pytest.raises(ValueError, match=r"used = .* 5 cycles or more of 10"):
+        steady_reference(np.ones(10), used)
 
 
 @pytest.mark.parametrize("corrected", [True, None])
