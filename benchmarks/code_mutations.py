@@ -109,6 +109,18 @@ class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self.tree, self.path, "exec"), module.__dict__)
 
 
+class FirstFailure:
+    """A plugin of pytest: a failure is enough, no time goes into its smallest example."""
+
+    @staticmethod
+    def pytest_configure() -> None:
+        import hypothesis  # not before pytest has marked its modules for rewriting
+
+        phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+        hypothesis.settings.register_profile("first failure", phases=phases)
+        hypothesis.settings.load_profile("first failure")
+
+
 def outcome(module: str, path: Path, tree: ast.Module, tests: list[str], most: float) -> str:
     """What the tests say of a changed module: "passed", "failed", or "late" after ``most`` s."""
     child = os.fork()
@@ -119,7 +131,8 @@ def outcome(module: str, path: Path, tree: ast.Module, tests: list[str], most: f
         sys.meta_path.insert(0, Changed(module, path, tree))
         code = 1
         try:
-            code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
+            options = ["-x", "-q", "-p", "no:cacheprovider"]
+            code = int(pytest.main([*options, *tests], plugins=[FirstFailure()]))
         finally:
             os._exit(code)
     start = time.monotonic()

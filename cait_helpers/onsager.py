@@ -40,6 +40,13 @@ def _thermal_energy(temperature: float) -> float:
     return k * require("temperature", temperature, 1e-3, 1e9, "K")
 
 
+def _square(name: str, values: ArrayLike) -> Array:
+    array = require_all(name, values, -LARGEST, LARGEST)
+    if array.ndim != 2 or array.shape[0] != array.shape[1] or array.size == 0:
+        raise ValueError(f"{name} has shape {array.shape}; it takes a square matrix (k, k)")
+    return array
+
+
 def _conducting(L: ArrayLike) -> Array:
     L = check_admissible(L)
     if not L.sum() > 1e-12 * np.trace(L):
@@ -66,10 +73,8 @@ def check_admissible(L: ArrayLike, tolerance: float = 1e-10) -> Array:
         If ``L`` is not square and finite, breaks L_ij = L_ji, or is not positive semidefinite;
         the entry or eigenvalue is named.
     """
-    L = require_all("L", L, -LARGEST, LARGEST)
+    L = _square("L", L)
     tolerance = require("tolerance", tolerance, 0.0, 1.0)
-    if L.ndim != 2 or L.shape[0] != L.shape[1] or L.size == 0:
-        raise ValueError(f"L has shape {L.shape}; it takes a square matrix (k, k)")
     diagonal = np.diag(L)
     for i, value in enumerate(diagonal):
         if value < 0:
@@ -217,9 +222,7 @@ def from_fick(fick: ArrayLike, n: ArrayLike, temperature: float) -> Array:
     L_ij = D_ij n_j / kT, (k, k) in m^-1 s^-1 J^-1; a ValueError says if it is not admissible: the
     k^2 coefficients D_ij are those of k (k + 1)/2 L_ij, so that not every matrix will do.
     """
-    fick = require_all("fick", fick, -LARGEST, LARGEST)
-    if fick.ndim != 2 or fick.shape[0] != fick.shape[1] or fick.size == 0:
-        raise ValueError(f"fick has shape {fick.shape}; it takes a square matrix (k, k)")
+    fick = _square("fick", fick)
     return check_admissible(fick * _densities(n, len(fick)) / _thermal_energy(temperature))
 
 

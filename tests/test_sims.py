@@ -17,6 +17,7 @@ from cait_helpers.sims import (
     exchanged_charge,
     normalise,
     reference_drift,
+    scatter_variance,
     sputter_depth,
     steady_reference,
 )
@@ -93,7 +94,7 @@ def test_dead_time_correction_gives_back_the_mean_of_binomial_counts():
     arrived = np.array([0.0, 1.0, 300.0, 9000.0])
     expected = -1e4 * np.expm1(-arrived / 1e4)
     np.testing.assert_allclose(dead_time_correct(expected, 1e4), arrived, rtol=1e-13)
-    for counts in ([-1.0], [1e4], [np.nan]):
+    for counts in ([-1.0], [1e4], [0.0, 1e4], [np.nan]):
         with pytest.raises(ValueError, match=r"counts (must lie in|= (-1|nan) is outside)"):
             dead_time_correct(counts, 1e4)
 
@@ -374,6 +375,15 @@ def test_errors_of_a_faraday_cup_come_from_its_scatter_if_that_is_stated():
         expected = profile.fraction["Li+"] * scale + profile.background["Li+"]
         np.testing.assert_allclose(expected, counts, rtol=1e-12)
     assert np.mean(pulls) == pytest.approx(1, abs=0.3)
+
+
+def test_the_scatter_of_a_signal_is_that_of_the_41_values_about_it():
+    """25 cycles that alternate by 2 are the most of 41, not of 81; a still signal has its floor."""
+    signal = np.full(200, 9.0)
+    signal[100:125] += (-1.0) ** np.arange(25)
+    variance = scatter_variance(signal)
+    assert variance[112] == pytest.approx(1.4826**2 * 16 / 6, rel=1e-12)
+    assert variance[60] == pytest.approx(1e-12, rel=1e-9)
 
 
 @pytest.mark.parametrize(
