@@ -130,6 +130,8 @@ def test_a_csv_with_comments_is_read(saved):
     assert (recording.format, recording.unit) == ("CSV", "counts")
     same(recording, IONS, TIME, COUNTS)
     assert recording.meta["comments"] == ["K+ on Li3B7O12"]
+    assert not recording.fractions_tell
+    assert saved(plain_csv(IONS, TIME, COUNTS + 0.5)).fractions_tell
 
 
 @pytest.mark.parametrize("sep", [";", "\t"])
@@ -239,7 +241,7 @@ def last_row_short(text, sep):
         (TOF.replace("\t1000\t", "\t-1000\t"), "line 6: expected total not negative"),
         (PLAIN.replace("4.0000, 1000", "4.0000"), "line 5: expected 6 columns"),
         (PLAIN.replace("4.0000, 1000", "#"), "line 5: expected 6 columns"),
-        (PLAIN.split("0.0000")[0], "expected at least two cycles"),
+        (PLAIN.split("0.0000")[0], "line 2: expected at least two cycles"),
         (last_row_short(PLAIN, ","), "line 8: expected 6 columns"),
         (MAGNETIC.replace("*** DATA END ***", ""), r"expected '\*\*\* DATA END .* truncated"),
         (MAGNETIC[: MAGNETIC.index("*** DATA END")], "truncated"),
@@ -320,6 +322,12 @@ def test_what_is_no_ion_is_refused_only_if_it_is_asked_for(saved, ion, expected)
         saved(HASHED).counts(ion)
 
 
+def test_a_blank_label_between_two_is_a_channel_without_a_name(saved):
+    recording = saved("time / s;Li+;;K+\n0;1;2;3\n2;4;5;6\n")
+    with pytest.raises(SimsError, match="line 1: expected a channel label, not a blank"):
+        recording.counts("column 3")
+
+
 def test_counts_without_their_background_are_refused_with_the_reason(saved):
     """What is left has the scatter of what was counted, and nobody knows how much that was."""
     text = surfacelab(IONS, TIME, COUNTS, quantity="Intensity(Background Corrected)")
@@ -338,6 +346,9 @@ def test_times_in_the_middle_of_the_scans_are_told_by_the_first(saved):
     np.testing.assert_array_equal(recording.time["Li+"], TIME)
     assert recording.total_time == 12.0
     assert recording.notes == ("its times are the middles of the scans",)
+    later = saved(surfacelab(IONS, TIME + 1.03, COUNTS))  # 1.5 % of a scan off: no middle
+    np.testing.assert_allclose(later.time["Li+"], TIME + 1.03)
+    assert not later.notes
 
 
 @pytest.mark.parametrize("layout", [surfacelab, plain_csv])
