@@ -82,7 +82,8 @@ def draws(count: int, seed: int = 1, low: bool = False):
 def sequels(count: int, rtol: float, seed: int = 1):
     """Second runs with an ion up to a hundred times as fast as the first, and records, in turn.
 
-    Left out are second runs beyond the same limits of charge and field as the first ones.
+    Left out are second runs beyond the same limits of charge and field as the first ones, and
+    records with voltages that would drive a current backwards: no beam takes ions out of a glass.
     """
     rng = np.random.default_rng(1000 + seed)
     for number, (front, call) in enumerate(draws(count, seed)):
@@ -96,6 +97,8 @@ def sequels(count: int, rtol: float, seed: int = 1):
             level, points = float(call["drive"].value), int(rng.integers(5, 14))
             time = np.sort(np.append(rng.uniform(0, 1, points - 2), [0, 1])) * first.time[-1]
             record = type(call["drive"])(level * rng.uniform(0.2, 1.5, points), time)
+            if isinstance(record, cait.Voltage) and _floats(call, record):
+                continue
             yield None, call | {"drive": record, "until": cait.Duration(first.time[-1])}
         else:
             second = call["ions"]["foreign"] * 100 ** rng.uniform(-1, 1)
@@ -106,12 +109,28 @@ def sequels(count: int, rtol: float, seed: int = 1):
             yield None, call | {"ions": ions, "beam": "second", "start": first, "until": until}
 
 
+def _floats(call, record) -> bool:
+    """Whether a recorded voltage falls to a tenth above the diffusion potential of a whole front.
+
+    That is kT/e times the integral of (D - D_foreign) / (D y + D_foreign (1 - y)) over the native
+    fraction y, at which no current flows. Its logarithms ask for even steps of ln y at both ends.
+    """
+    law, foreign = call["ions"]["native"], call["ions"]["foreign"]
+    small = np.geomspace(1e-9, 0.5, 2000)
+    y = np.append(small, 1 - small[-2::-1])
+    D = law(y) if callable(law) else np.full(y.size, law)
+    steps = (D - foreign) / (D * y + foreign * (1 - y))
+    floating = call["glass"].thermal_voltage * float(np.trapezoid(steps, y))
+    return float(record.value.min()) < 1.1 * floating
+
+
 def _beyond(front, call, first, second: float, until) -> bool:
     """Whether a second run pushes foreign ions through the glass, or asks for too strong a field.
 
     They run ahead of the charge like the first front, or as far as the second are faster than the
-    native ions. The field is at most that in a glass with nothing but the slower foreign ion, at
-    the largest current of the first run.
+    native ions, and diffuse ahead of that: a permille of them is seven lengths D/v away, or sooner
+    4.4 times the root of D t. The field is at most that in a glass with nothing but the slower
+    foreign ion, at the largest current of the first run.
     """
     glass, ions = call["glass"], call["ions"]
     law = ions["native"]
@@ -121,7 +140,10 @@ def _beyond(front, call, first, second: float, until) -> bool:
     slowest = min(second, ions["foreign"])
     current = first.current_density.max()
     field = current * glass.thermal_voltage / (slowest * e * glass.ion_density)
-    return lead * depth > 0.8 * glass.thickness or field > STRONGEST
+    length = max(second, ions["foreign"]) * e * glass.ion_density / first.current_density[-1]
+    tail = min(7 * length, 4.4 * (length * depth) ** 0.5)
+    at_back = lead * depth > min(0.8 * glass.thickness, glass.thickness - tail)
+    return at_back or field > STRONGEST
 
 
 def against_theory(front, call, run, rtol: float) -> dict[str, tuple[float, float]]:
