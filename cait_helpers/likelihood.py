@@ -399,8 +399,13 @@ class Likelihood:
         D = 10 ** (at["log10_D_bulk"] + at["log_ratio"])
         if self.assumed.drift == 1:
             return D
-        window = self._plateaus[number]
-        return lambda own: D * self.assumed.drift ** np.clip((1 - np.asarray(own)) / window, 0, 1)
+        window, factor = self._plateaus[number], self.assumed.drift
+
+        def law(own):  # without a kink, which would be a second front to resolve
+            u = np.maximum(1 - np.asarray(own), 0) / window
+            return D * factor ** (2 * u / (1 + u))
+
+        return law
 
     @cached_property
     def _plateaus(self) -> list[float]:
