@@ -10,11 +10,13 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from .fit import LandscapeFit, Progress, refit, steps
+from .landscape import BOLTZMANN
 from .landscape import fwhm as full_width
-from .likelihood import FitError, Likelihood, covariance, jacobian
+from .likelihood import FitError, Likelihood, covariance, settle
 from .misfit import NOTABLE, judge, sigmas, widened
 from .npp import SimulationError
 from .parameters import Assumptions, Parameter, Parameters, Prior, copied, free_names, values_of
+from .shapes import look, two_components
 
 REJECTED = 10.8  # rise of chi-square that one true alternative in a thousand would show
 _MATRIX = 0.01  # relative error of the sensitivity in replaced over unreplaced glass
@@ -206,25 +208,6 @@ def _width(
     return width, float(np.sqrt(max(spread[names.index("fwhm")][names.index("fwhm")], 0.0)))
 
 
-def _settle(likelihood: Likelihood, parameters: Parameters) -> tuple[Parameters, float]:
-    """The optimum from one nearby: a few steps of Gauss and Newton are enough."""
-    best, square = parameters, np.inf
-    names = free_names(parameters)
-    for _ in range(4):
-        r = likelihood.residuals(parameters)
-        now = float(r @ r)
-        if now > square - 0.3:
-            return (parameters, now) if now < square else (best, square)
-        best, square = parameters, now
-        rows = jacobian(likelihood, parameters)
-        step = np.linalg.pinv(rows.T @ rows, hermitian=True) @ (rows.T @ r)
-        parameters = copied(parameters)
-        for name, change in zip(names, step.tolist(), strict=True):
-            p = parameters[name]
-            p.value = float(np.clip(p.value - change, p.min, p.max))
-    return best, square
-
-
 def _other_family(fit: LandscapeFit, family: str, extra: dict[str, Parameter]) -> Parameters:
     found = {"fwhm": replace(fit.parameters["fwhm"])} | extra
     rest = {n: p for n, p in fit.parameters.items() if n not in fit.likelihood.family.parameters}
@@ -276,13 +259,39 @@ def _trials(fit: LandscapeFit) -> Iterator[_Trial]:
         yield _Trial("drift", "linear", f"hops of {1e9 * _HOP:.2g} nm", base, now, fit.family)
 
 
+def _two_components(fit: LandscapeFit, held: list[str]) -> list[Row]:
+    """Landscapes of two Gaussians: the middle and half-width of the range that agrees, as a row."""
+    cases, assumed, p = fit.experiments, fit.likelihood.assumed, fit.parameters["occupancy"]
+    if len({x.case.glass.temperature for x in cases}) > 1:
+        return []  # D(y) is not one curve
+    occupancy, warm = p.prior or Prior(p.value, _OCCUPANCY), fit.parameters["temperature"]
+    kelvin = cases[0].case.glass.temperature * warm.value
+    stated, rows = fit.family, []
+    try:
+        seen = look(_doubtful(fit.likelihood), _freed(fit.parameters, held))
+    except SimulationError:
+        return [Row("shape", stated, "two components", *[np.nan] * 3, np.inf, False, "assumption")]
+    scale = max(1.0, seen.chi_square / fit.degrees_of_freedom)
+    for filling, name in (("zero", "sharp"), ("thermal", "Fermi-Dirac")):
+        suffix = "" if filling == assumed.filling else f", {name}"
+        low, high, square = two_components(
+            seen, fit.fwhm, BOLTZMANN * kelvin, filling, occupancy, scale
+        )
+        middle, half = (low + high) / 2, (high - low) / 2
+        error = float(np.hypot(half / 1.96, middle * warm.prior.sigma if warm.prior else 0.0))
+        rows.append(Row("shape", stated, f"two components{suffix}", middle, error,
+                        middle - fit.fwhm, square, False, "assumption"))  # fmt: skip
+    return rows
+
+
 def error_budget(fit: LandscapeFit, progress: Progress = False) -> Budget:
     """Vary every assumption of a fit, and say what the data reject.
 
     Entries of the case files (temperature, voltage, density, thickness, sputter rate, background,
     sensitivity) are freed within their errors, one at a time and all together; assumptions
     (filling of the sites, vacancies, shape, prefactor, constancy of the foreign D, drift) are
-    exchanged, and the cases fitted again, each time with all entries free.
+    exchanged, and the cases fitted again, each time with all entries free. Of landscapes of two
+    Gaussians a row holds the middle and half-width of the range of full widths that agree to 95 %.
 
     Parameters
     ----------
@@ -313,7 +322,7 @@ def error_budget(fit: LandscapeFit, progress: Progress = False) -> Budget:
         square = float(np.sum(likelihood.residuals(parameters) ** 2))
         found = parameters
         if not hopeless:
-            found, square = _settle(likelihood, parameters)
+            found, square = settle(likelihood, parameters)
         # an entry is judged beside the fit, and widened as that is; an alternative stands alone
         alone = kind in ("all", "assumption") and not hopeless
         freedom = fit.degrees_of_freedom if alone else None
@@ -323,7 +332,7 @@ def error_budget(fit: LandscapeFit, progress: Progress = False) -> Budget:
             Row(what, stated, alternative, width, error, width - fit.fwhm, square, False, kind)
         )
 
-    with steps(progress, "error budget", len(entries) + len(trials) + 2) as tell:
+    with steps(progress, "error budget", len(entries) + len(trials) + 3) as tell:
         likelihood, plain = fit.likelihood, fit.parameters["fwhm"].error
         row("counting", "", "noise", likelihood, fit.parameters, "noise")
         for what, names in entries.items():
@@ -349,6 +358,8 @@ def error_budget(fit: LandscapeFit, progress: Progress = False) -> Budget:
                 rows.append(Row(trial.what, trial.stated, trial.alternative, np.nan, np.nan,
                                 np.nan, np.inf, False, "assumption"))  # fmt: skip
             tell(1)
+        rows += _two_components(fit, [name for name in held if name != "temperature"])
+        tell(1)
     return _judged(fit, rows, scale)
 
 

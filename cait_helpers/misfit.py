@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +12,9 @@ from scipy.optimize import brentq
 from scipy.stats import chi2, norm
 
 from .likelihood import FitError, Likelihood, covariance, jacobian, minimise
+from .npp import SimulationError
 from .parameters import Parameter, Parameters, copied, free_names, values_of
+from .shapes import look
 
 Array = NDArray[np.float64]
 
@@ -196,7 +199,9 @@ def _loose(
 def likeliest_cause(
     likelihood: Likelihood, parameters: Parameters, square: float, freedom: int
 ) -> str:
-    """The one entry that, freed, takes away most of chi-square; each leaves its own signature.
+    """What takes away most of chi-square: one entry, freed, or another shape of D(y).
+
+    Each leaves its own signature: no entry bends D(y) alone, and no shape moves the first current.
 
     Named as the cause only if it takes away a fair share of what is too much.
     """
@@ -241,6 +246,11 @@ def likeliest_cause(
     wide = likelihood.of([replace(x, matrix_error=0.2) for x in xs])
     effect = "a matrix effect: replaced and unreplaced glass counted with other sensitivities"
     tried.append((square - attempt(wide, parameters)[1], effect))
+    if likelihood.family.energies:  # a table of D has any shape
+        with suppress(SimulationError):
+            shape = "the shape of the landscape: D falls otherwise than that of any"
+            shape += f" {likelihood.family.name} one"
+            tried.append((square - look(likelihood, parameters).chi_square, shape))
     best = max(gain for gain, _ in tried)
     if best < 10:
         return "none of the entries alone; see the assumptions in error_budget"

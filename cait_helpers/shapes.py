@@ -1,0 +1,220 @@
+"""What the data say of D(y) whatever the family, and which landscapes of two components agree.
+
+Behind a front the data see D of the native ion at fractions below the plateau, and D in the bulk.
+Here ln D is free at a few fractions, beside all that is uncertain of a fit: one more design of
+simulations tells how well each is known. After that a landscape of any shape is judged by its D(y)
+at these fractions alone, without a simulation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+from scipy.optimize import least_squares
+from scipy.special import ndtr, ndtri
+
+from .checks import Array
+from .families import Family
+from .landscape import SIGMA_PER_FWHM
+from .likelihood import Likelihood, jacobian, observed_plateau, settle
+from .parameters import Parameter, Parameters, Prior, copied, free_names, values_of
+
+KNOTS = np.array([0.001, 0.003, 0.01, 0.03, 0.07, 0.15])  # and 1, where ln D/D_bulk is zero
+_STEP, _REACH = 0.2, 2.5  # half-width of the design in ln D, and how far beyond it is believed
+_WIDTHS = {"log_ratio": 0.08, "log_charge": 0.03, "log10_D_bulk": 0.05}
+# Two components: logarithm of the second width over the first, distance over the first width and
+# share of the second, which lies lower: lowest and highest value.
+_BOUNDS = np.array([[-0.7, 0.7], [0.0, 1.2], [0.03, 0.5]])
+_LIMIT = 3.84  # rise of chi-square at the ends of a 95 % interval
+
+
+def _bent(family: Family, knots: Array) -> Family:
+    """The family with ln D/D_bulk raised at ``knots``, along a smooth curve in ln y."""
+    names = [f"bend_{i}" for i in range(knots.size)]
+    at = np.log(np.append(knots, 1.0))
+
+    def law(values, D_bulk, temperature, occupancy, filling):
+        base = family.law(values, D_bulk, temperature, occupancy, filling)
+        curve = PchipInterpolator(at, [*(values[name] for name in names), 0.0])
+        return lambda y: base(y) * np.exp(curve(np.log(np.clip(y, knots[0], 1.0))))
+
+    free = {name: (0.0, -3.0, 3.0, _STEP) for name in names}
+    return Family(family.name, family.parameters | free, law, family.energies)
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """D(y) as the data see it, of any shape; made by :func:`look`.
+
+    Attributes
+    ----------
+    knots : ndarray, shape (m,)
+        Fractions y.
+    log_D : ndarray, shape (m,)
+        ln(D(y)/D_bulk) that describes the data best.
+    information : ndarray, shape (m, m)
+        Half the second derivatives of chi-square, all other parameters at their best.
+    chi_square : float
+    """
+
+    knots: Array
+    log_D: Array
+    information: Array
+    chi_square: float
+
+
+def look(likelihood: Likelihood, parameters: Parameters) -> Seen:
+    """Free ln D at the fractions that the profiles show, from the optimum of a fit.
+
+    Raises what a simulation raises.
+    """
+    shown = max(observed_plateau(x.case, x.profile) for x in likelihood.experiments)
+    knots = KNOTS[: max(3, np.searchsorted(KNOTS, 2 * shown))]
+    bent = Likelihood(likelihood.experiments, _bent(likelihood.family, knots), likelihood.assumed)
+    start = copied(parameters)
+    for name in (*likelihood.family.parameters, "occupancy", "temperature"):
+        start[name].vary = False
+    bends = [f"bend_{i}" for i in range(knots.size)]
+    vague = Prior(0.0, 2.0)  # keeps in place what no profile shows
+    start |= {name: Parameter(0.0, -3.0, 3.0, prior=vague, moves=name) for name in bends}
+    widths = _WIDTHS | dict.fromkeys(bends, _STEP)
+    for _ in range(3):  # again where the optimum lies outside the design
+        bent.build(start, widths, crossed=False)
+        near = copied(start)
+        for name in bends:
+            reach = _REACH * _STEP
+            near[name].min, near[name].max = near[name].value - reach, near[name].value + reach
+        found, square = settle(bent, near, 12)
+        moved = max(abs(found[name].value - start[name].value) for name in bends)
+        start = {n: replace(p, value=found[n].value) for n, p in start.items()}
+        if moved < 1.5 * _STEP:
+            break
+    free = free_names(start)
+    rows = jacobian(bent, start)
+    own = np.isin(free, bends)
+    rest = rows[:, ~own]
+    kept = rows[:, own] - rest @ np.linalg.lstsq(rest, rows[:, own], rcond=None)[0]
+    at = bent.coordinates(bent.settings(0, values_of(start)))
+    kelvin = likelihood.experiments[0].case.glass.temperature
+    law = bent.family.law(at, 1.0, kelvin, at["occupancy"], likelihood.assumed.filling)
+    return Seen(knots, np.log(law(knots)), kept.T @ kept, square)
+
+
+# --- landscapes of two components -------------------------------------------------------------
+
+_ENERGY = np.linspace(-5.0, 2.8, 1561)  # in full widths of the first component
+_FERMI = np.arange(-20.0, 20.4, 0.8)  # in kT: the weight beyond is 1e-9
+
+
+def _densities(shape: Array, energy: Array) -> tuple[Array, Array]:
+    """Density and share below an energy of two Gaussians, all in full widths of the first.
+
+    ``shape``: ln of the second width over the first, distance, share of the second.
+    """
+    ratio, share = np.exp(shape[0]), shape[2]
+    first = energy / SIGMA_PER_FWHM
+    second = (energy + shape[1]) / (ratio * SIGMA_PER_FWHM)
+    density = (1 - share) * np.exp(-(first**2) / 2) + share / ratio * np.exp(-(second**2) / 2)
+    below = (1 - share) * ndtr(first) + share * ndtr(second)
+    return density / (SIGMA_PER_FWHM * np.sqrt(2 * np.pi)), below
+
+
+def _full_width(density: Array) -> float:
+    """Full width at half maximum on the grid of energies."""
+    half, step = 0.5 * density.max(), _ENERGY[1] - _ENERGY[0]
+    a, b = np.flatnonzero(density >= half)[[0, -1]]
+    below = (density[a] - half) / (density[a] - density[a - 1])
+    above = (density[b] - half) / (density[b] - density[b + 1])
+    return float(_ENERGY[b] - _ENERGY[a] + step * (below + above))
+
+
+def _levels(shape: Array, width: float, share: Array, kT: float) -> Array:
+    """Fermi levels (eV) of two Gaussians of a full width (eV), filled to ``share`` of all sites.
+
+    ``kT`` (eV) is zero for sharp filling.
+    """
+    density, below = _densities(shape, _ENERGY)
+    unit = width / _full_width(density)
+    level = np.interp(ndtri(share), ndtri(below), _ENERGY)  # nearly straight
+    if kT == 0:
+        return unit * level
+    kT, weight = kT / unit, 0.2 / np.cosh(_FERMI / 2) ** 2
+    for _ in range(40):  # Newton in ln(share)
+        slope, filled = (part @ weight for part in _densities(shape, level[:, None] + kT * _FERMI))
+        step = np.clip(np.log(filled / share) * filled / slope, -2 * kT, 2 * kT)
+        level = level - step
+        if np.max(np.abs(step)) < 1e-7:
+            break
+    return unit * level
+
+
+class Span(NamedTuple):
+    """Full widths (eV) that the data allow, and chi-square of the best."""
+
+    low: float
+    high: float
+    chi_square: float
+
+
+def two_components(
+    seen: Seen, about: float, kT: float, filling: str, occupancy: Prior, scale: float
+) -> Span:
+    """The full widths of two Gaussians that agree with the data to 95 %.
+
+    At each full width, from 0.4 to 2 times ``about`` (eV), the shape, and the occupancy within its
+    error, are those that agree best with what is `Seen`. ``scale`` is the reduced chi-square
+    where that is above one.
+    """
+    root = np.linalg.cholesky(seen.information + 1e-9 * np.eye(seen.knots.size)).T
+    y = np.append(seen.knots, 1.0)
+    middle, half = _BOUNDS.mean(axis=1), np.diff(_BOUNDS, axis=1)[:, 0] / 2
+    known: dict[float, tuple[float, Array]] = {}
+
+    def missed(p: Array, width: float) -> Array:
+        """``p``: shape in units of its bounds, and occupancy in standard errors."""
+        share = (occupancy.mean + occupancy.sigma * p[3]) * y
+        level = _levels(middle + half * p[:3], width, share, kT * (filling == "thermal"))
+        return np.append(root @ ((level[:-1] - level[-1]) / kT - seen.log_D), p[3])
+
+    def rise(width: float) -> float:
+        """Least rise of chi-square at a full width, from the shape that is best nearby."""
+        if width not in known:
+            starts = [np.array([0.0, -0.5, 0.0, 0.0])]
+            starts += [known[w][1] for w in sorted(known, key=lambda w: abs(w - width))[:1]]
+            found = []
+            for start in starts:
+                result = least_squares(
+                    missed, np.clip(start, -0.97, 0.97), args=(width,), max_nfev=40,
+                    bounds=([-1, -1, -1, -3], [1, 1, 1, 3]), ftol=1e-3, xtol=1e-4, diff_step=1e-4,
+                )  # fmt: skip
+                found.append((2 * float(result.cost), result.x))
+            known[width] = min(found, key=lambda one: one[0])
+        return known[width][0]
+
+    grid = about * np.geomspace(0.4, 2.0, 17)
+    for width in sorted(grid, key=lambda w: abs(np.log(w / about))):
+        rise(width)
+    for _ in range(4):  # closer to the best
+        widths = sorted(known)
+        at = min(range(len(widths)), key=lambda n: rise(widths[n]))
+        for n in (at - 1, at):
+            if 0 <= n < len(widths) - 1:
+                rise(0.5 * (widths[n] + widths[n + 1]))
+    least = min(square for square, _ in known.values())
+    ends = []
+    for side in (-1, 1):
+        widths = sorted(known)[::side]
+        at = max(n for n, w in enumerate(widths) if rise(w) - least <= _LIMIT * scale)
+        inside = widths[at]
+        outside = widths[min(at + 1, len(widths) - 1)]
+        for _ in range(4):
+            between = 0.5 * (inside + outside)
+            if rise(between) - least <= _LIMIT * scale:
+                inside = between
+            else:
+                outside = between
+        ends.append(inside)
+    return Span(*ends, seen.chi_square + least)
