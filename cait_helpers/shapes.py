@@ -105,48 +105,64 @@ def look(likelihood: Likelihood, parameters: Parameters) -> Seen:
 
 # --- landscapes of two components -------------------------------------------------------------
 
-_ENERGY = np.linspace(-5.0, 2.8, 1561)  # in full widths of the first component
+_ENERGY = np.linspace(-5.0, 2.8, 781)  # in full widths of the first component
+_COARSE = _ENERGY[::20]
 _FERMI = np.arange(-20.0, 20.4, 0.8)  # in kT: the weight beyond is 1e-9
+_NARROW = 1e-4  # step of derivatives, in units of the bounds
 
 
-def _densities(shape: Array, energy: Array) -> tuple[Array, Array]:
-    """Density and share below an energy of two Gaussians, all in full widths of the first.
+def _parts(shapes: Array, energy: Array) -> tuple[Array, ...]:
+    """Both components at energies (b, ...): weights, and energies in standard deviations.
 
-    ``shape``: ln of the second width over the first, distance, share of the second.
+    ``shapes`` (b, 3): ln of the second width over the first, distance, share of the second; all
+    energies in full widths of the first.
     """
-    ratio, share = np.exp(shape[0]), shape[2]
-    first = energy / SIGMA_PER_FWHM
-    second = (energy + shape[1]) / (ratio * SIGMA_PER_FWHM)
-    density = (1 - share) * np.exp(-(first**2) / 2) + share / ratio * np.exp(-(second**2) / 2)
-    below = (1 - share) * ndtr(first) + share * ndtr(second)
-    return density / (SIGMA_PER_FWHM * np.sqrt(2 * np.pi)), below
+    ratio, distance, share = shapes.T.reshape(3, -1, *[1] * (energy.ndim - 1))
+    second = SIGMA_PER_FWHM * np.exp(ratio)
+    return 1 - share, share, energy / SIGMA_PER_FWHM, (energy + distance) / second, second
 
 
-def _full_width(density: Array) -> float:
-    """Full width at half maximum on the grid of energies."""
-    half, step = 0.5 * density.max(), _ENERGY[1] - _ENERGY[0]
-    a, b = np.flatnonzero(density >= half)[[0, -1]]
-    below = (density[a] - half) / (density[a] - density[a - 1])
-    above = (density[b] - half) / (density[b] - density[b + 1])
-    return float(_ENERGY[b] - _ENERGY[a] + step * (below + above))
+def _density(shapes: Array, energy: Array) -> Array:
+    one, other, first, second, sigma = _parts(shapes, energy)
+    density = one / SIGMA_PER_FWHM * np.exp(-(first**2) / 2)
+    return (density + other / sigma * np.exp(-(second**2) / 2)) / np.sqrt(2 * np.pi)
 
 
-def _levels(shape: Array, width: float, share: Array, kT: float) -> Array:
-    """Fermi levels (eV) of two Gaussians of a full width (eV), filled to ``share`` of all sites.
+def _below(shapes: Array, energy: Array) -> Array:
+    """Share of the sites below an energy."""
+    one, other, first, second, _ = _parts(shapes, energy)
+    return one * ndtr(first) + other * ndtr(second)
 
-    ``kT`` (eV) is zero for sharp filling.
+
+def _full_widths(shapes: Array) -> Array:
+    """Full widths at half maximum (b,), between the outermost points if there are several."""
+    density = _density(shapes, _ENERGY[None, :])
+    row, high = np.arange(len(density)), density >= 0.5 * density.max(axis=1, keepdims=True)
+    half = 0.5 * density.max(axis=1)
+    a, b = np.argmax(high, axis=1), _ENERGY.size - 1 - np.argmax(high[:, ::-1], axis=1)
+    below = (density[row, a] - half) / (density[row, a] - density[row, a - 1])
+    above = (density[row, b] - half) / (density[row, b] - density[row, b + 1])
+    return _ENERGY[b] - _ENERGY[a] + (_ENERGY[1] - _ENERGY[0]) * (below + above)
+
+
+def _levels(shapes: Array, width: float, shares: Array, kT: float) -> Array:
+    """Fermi levels (eV), (b, n), of two Gaussians of a full width (eV), filled to ``shares``.
+
+    ``shapes`` (b, 3); ``shares`` (b, n) of all sites; ``kT`` (eV) is zero for sharp filling.
     """
-    density, below = _densities(shape, _ENERGY)
-    unit = width / _full_width(density)
-    level = np.interp(ndtri(share), ndtri(below), _ENERGY)  # nearly straight
-    if kT == 0:
-        return unit * level
-    kT, weight = kT / unit, 0.2 / np.cosh(_FERMI / 2) ** 2
+    unit = width / _full_widths(shapes)[:, None]
+    below, kT = _below(shapes, _COARSE[None, :]), kT / unit
+    level = np.array([np.interp(ndtri(s), ndtri(b), _COARSE)  # nearly straight
+                      for s, b in zip(shares, below, strict=True)])  # fmt: skip
+    at, weight = np.zeros(1), np.ones(1)
+    if np.any(kT):
+        at, weight = _FERMI, 0.2 / np.cosh(_FERMI / 2) ** 2
     for _ in range(40):  # Newton in ln(share)
-        slope, filled = (part @ weight for part in _densities(shape, level[:, None] + kT * _FERMI))
-        step = np.clip(np.log(filled / share) * filled / slope, -2 * kT, 2 * kT)
+        around = level[:, :, None] + kT[:, :, None] * at
+        slope, filled = _density(shapes, around) @ weight, _below(shapes, around) @ weight
+        step = np.clip(np.log(filled / shares) * filled / slope, -0.3, 0.3)
         level = level - step
-        if np.max(np.abs(step)) < 1e-7:
+        if np.max(np.abs(step)) < 1e-6:  # of which the next would be the square
             break
     return unit * level
 
@@ -173,31 +189,43 @@ def two_components(
     middle, half = _BOUNDS.mean(axis=1), np.diff(_BOUNDS, axis=1)[:, 0] / 2
     known: dict[float, tuple[float, Array]] = {}
 
+    def several(points: Array, width: float) -> Array:
+        """Residuals (b, ...) at ``points``: shape in units of its bounds, occupancy in errors."""
+        shares = (occupancy.mean + occupancy.sigma * points[:, 3:]) * y
+        shapes = middle + half * points[:, :3]
+        level = _levels(shapes, width, shares, kT * (filling == "thermal"))
+        curve = (level[:, :-1] - level[:, -1:]) / kT - seen.log_D
+        return np.column_stack([curve @ root.T, points[:, 3]])
+
     def missed(p: Array, width: float) -> Array:
-        """``p``: shape in units of its bounds, and occupancy in standard errors."""
-        share = (occupancy.mean + occupancy.sigma * p[3]) * y
-        level = _levels(middle + half * p[:3], width, share, kT * (filling == "thermal"))
-        return np.append(root @ ((level[:-1] - level[-1]) / kT - seen.log_D), p[3])
+        return several(p[None, :], width)[0]
+
+    def slopes(p: Array, width: float) -> Array:
+        away = _NARROW * np.eye(4) * np.where(p < 0, 1, -1)[:, None]
+        found = several(np.vstack([p, p + away]), width)
+        return ((found[1:] - found[0]) / away.sum(axis=1)[:, None]).T
 
     def rise(width: float) -> float:
         """Least rise of chi-square at a full width, from the shape that is best nearby."""
         if width not in known:
-            starts = [np.array([0.0, -0.5, 0.0, 0.0])]
-            starts += [known[w][1] for w in sorted(known, key=lambda w: abs(w - width))[:1]]
+            near = sorted(known, key=lambda w: abs(w - width))[:2]
+            starts = [known[w][1] for w in near]
+            if not near or abs(near[0] / width - 1) > 0.05:
+                starts.append(np.array([0.0, -0.5, 0.0, 0.0]))
             found = []
             for start in starts:
                 result = least_squares(
-                    missed, np.clip(start, -0.97, 0.97), args=(width,), max_nfev=40,
-                    bounds=([-1, -1, -1, -3], [1, 1, 1, 3]), ftol=1e-3, xtol=1e-4, diff_step=1e-4,
+                    missed, np.clip(start, -0.97, 0.97), slopes, args=(width,), max_nfev=40,
+                    bounds=([-1, -1, -1, -3], [1, 1, 1, 3]), ftol=1e-3, xtol=1e-4,
                 )  # fmt: skip
                 found.append((2 * float(result.cost), result.x))
             known[width] = min(found, key=lambda one: one[0])
         return known[width][0]
 
-    grid = about * np.geomspace(0.4, 2.0, 17)
+    grid = about * np.geomspace(0.4, 2.0, 13)
     for width in sorted(grid, key=lambda w: abs(np.log(w / about))):
         rise(width)
-    for _ in range(4):  # closer to the best
+    for _ in range(3):  # closer to the best
         widths = sorted(known)
         at = min(range(len(widths)), key=lambda n: rise(widths[n]))
         for n in (at - 1, at):

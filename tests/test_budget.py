@@ -8,12 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 from slim import ROOT
 
 import cait_helpers as cait
 from cait_helpers import budget as budgets
 from cait_helpers.likelihood import FREE_OCCUPANCY
 from cait_helpers.parameters import copied, values_of
+from cait_helpers.shapes import look
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +66,16 @@ def test_one_profile_does_not_tell_sharp_from_thermal_filling(budget):
     thermal = row(budget, "filling", "Fermi-Dirac")
     assert not thermal.rejected
     assert -0.035 < thermal.shift < -0.025
+
+
+def test_the_data_show_the_D_that_they_were_made_with_whatever_its_shape(fit):
+    """ln D(y) free at a few fractions comes back as that of 250 meV, within what is known of it."""
+    seen = look(fit.likelihood, fit.parameters)
+    law = cait.activated_diffusivity(cait.gaussian_sed(0.25), 1.0, 323.15, 0.9)
+    off = seen.log_D - np.log(law(seen.knots))
+    assert off @ seen.information @ off < chi2.ppf(0.999, off.size)
+    assert seen.information.diagonal().max() ** -0.5 < 0.02
+    assert seen.chi_square <= fit.chi_square + 1
 
 
 def test_the_data_reject_a_prefactor_of_one_over_y(budget):
