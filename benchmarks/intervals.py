@@ -71,9 +71,11 @@ def main():
               f"{fit.reduced_chi_square:6.2f}{counts[-1]:6}{took:6.1f}", flush=True)  # fmt: skip
     for name in held[0]:
         print(f"{name:7} held in {sum(h[name] for h in held)} of {len(held)}")
-    print(f"refused {refused}; median error of the width"
-          f" {100 * np.median(np.abs(errors)):.2f} %, largest {100 * np.max(np.abs(errors)):.2f} %;"
-          f" pulls: mean {np.mean(errors_sigma):.2f}, spread {np.std(errors_sigma):.2f}")
+    print(
+        f"refused {refused}; median error of the width"
+        f" {100 * np.median(np.abs(errors)):.2f} %, largest {100 * np.max(np.abs(errors)):.2f} %;"
+        f" pulls: mean {np.mean(errors_sigma):.2f}, spread {np.std(errors_sigma):.2f}"
+    )
     print(f"runs: median {statistics.median(counts):.0f}, largest {max(counts)};"
           f" seconds: median {statistics.median(seconds):.1f}")  # fmt: skip
     for seed, fwhm in enumerate(PUBLISHED, 1000):

@@ -11,9 +11,7 @@ import re
 from docutils import nodes
 
 # A number, or a dash where there is none.
-NUMBER = re.compile(
-    r"[-+−]?\d[\d.,]*(e[-+]?\d+)?(\(\d+\))?( ?%| \+/- [\d.]+| [a-zA-Z]{1,4})?|–"
-)
+NUMBER = re.compile(r"[-+−]?\d[\d.,]*(e[-+]?\d+)?(\(\d+\))?( ?%| \+/- [\d.]+| [a-zA-Z]{1,4})?|–")
 LEAST = 3  # columns, and lines: what is smaller is a sentence with numbers in it
 
 
