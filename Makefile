@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PEERS  := .venv-bench
 
-.PHONY: book test lab app bench notebooks notebooks-bundle pdf zip lock clean
+.PHONY: book test lab app bench notebooks notebooks-bundle pdf zip lock supply clean
 
 book: $(READY)  ## execute every chapter and build the pages
 	@rm -rf _build/html _build/.doctrees
@@ -49,6 +49,15 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-header --no-emi
 lock:  ## resolve both lock files again (needs uv)
 	uv pip compile pyproject.toml --extra test $(LOCK) -o requirements.lock
 	uv pip compile pyproject.toml --extra bench -c requirements.lock $(LOCK) -o benchmarks/requirements.lock
+
+supply: $(READY)  ## bill of materials, citation file, every extra installed alone (needs uv)
+	uvx --from cyclonedx-bom==7.* cyclonedx-py environment $(BIN)/python \
+	  --pyproject pyproject.toml --spec-version 1.6 --output-file _build/bill.json
+	uvx cffconvert==2.* --validate --infile CITATION.cff
+	for extra in excel app book test bench; do \
+	  uv run --quiet --isolated --no-project --with ".[$$extra]" \
+	    python -P -c "import cait_helpers as cait; cait.fit_landscape; print('$$extra')" || exit 1; \
+	done
 
 clean:
 	rm -rf _build

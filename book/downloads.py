@@ -12,6 +12,7 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import export
+import licences
 from slim import ROOT
 
 from cait_helpers import __version__
@@ -20,6 +21,8 @@ WHEEL = f"cait_helpers-{__version__}-py3-none-any.whl"
 PDF = ROOT / "_build" / "book.pdf"  # where `make pdf` has left it
 IGNORED = shutil.ignore_patterns("__pycache__")
 NOTEBOOKS, DATA, PAGES = "cait-notebooks.zip", "cait-data.zip", "cait-pages.zip"
+LICENCES = "licences.txt"
+SCRIPTS = {"cait.js", "cards.js"}  # what this build itself writes beside the files of assets
 
 
 def listed() -> str:
@@ -29,6 +32,7 @@ def listed() -> str:
         NOTEBOOKS: "the chapters as notebooks, with their data",
         DATA: "the data alone, with their origin",
         PAGES: "these pages; unpack the archive and open `index.html`, no network is needed",
+        LICENCES: "whose work these pages carry, and under which licences",
     }
     if PDF.exists():
         offers[PDF.name] = "the book to print"
@@ -42,6 +46,8 @@ def make(html: Path) -> None:
     folder = html / "downloads"
     folder.mkdir(exist_ok=True)
     _wheel(folder)
+    ours = SCRIPTS | {path.name for path in (ROOT / "book" / "assets").iterdir()}
+    (folder / LICENCES).write_text(licences.listed(html / "_static", ours), encoding="utf-8")
     data = [path for path in (ROOT / "data").iterdir() if path.is_file()]
     with ZipFile(folder / DATA, "w", ZIP_DEFLATED) as archive:
         for path in sorted(data):

@@ -9,9 +9,12 @@ import sys
 import tomllib
 import zipfile
 
+import downloads
+import licences
 import pytest
 import yaml
 from slim import ROOT
+from sphinx.errors import ExtensionError
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -97,3 +100,46 @@ def test_every_locked_package_is_held_by_a_hash():
         lines = [line for line in text.splitlines() if re.match(r"[\w.-]+ *==", line)]
         assert lines
         assert all("--hash=sha256:" in line for line in lines), lock
+
+
+def test_every_work_on_the_pages_is_listed_with_its_licence_in_full():
+    """As the build wrote it below the pages: packages, what is in their files, and the texts."""
+    text = (ROOT / "_build" / "html" / "downloads" / downloads.LICENCES).read_text("utf-8")
+    head, *texts = text.split("-" * 72)
+    for name in licences.PACKAGES:
+        assert re.search(rf"^{name} \d+\.\d+.*: .+, [1-9]\d* files?$", head, re.MULTILINE), name
+    for name in licences.EMBEDDED:
+        assert re.search(rf"^{re.escape(name)} \d+\.\d+\.\d+: ", head, re.MULTILINE), name
+    assert len(texts) >= len(licences.PACKAGES)
+    assert all(re.search("permission|license|copyright", text, re.IGNORECASE) for text in texts)
+    assert text.count("Apache License\n") >= 1
+
+
+@pytest.fixture
+def static(tmp_path):
+    """What the pages hold of others, in a folder that may be changed."""
+    built = ROOT / "_build" / "html" / "_static"
+    return shutil.copytree(built, tmp_path / "_static", ignore=shutil.ignore_patterns("fonts"))
+
+
+OURS = downloads.SCRIPTS | {path.name for path in (ROOT / "book" / "assets").iterdir()}
+
+
+def test_a_file_of_unknown_origin_stops_the_build(static):
+    """Be it one that no package brings, or one that has been changed by a byte."""
+    assert licences.listed(static, OURS)
+    with (static / "design-tabs.js").open("a") as file:
+        file.write("\n")
+    with pytest.raises(ExtensionError, match=r"design-tabs\.js: neither ours nor of Sphinx, "):
+        licences.listed(static, OURS)
+    (static / "design-tabs.js").unlink()
+    (static / "analytics.js").write_text("track()")
+    with pytest.raises(ExtensionError, match=r"_static/analytics\.js: neither ours"):
+        licences.listed(static, OURS)
+
+
+def test_a_work_inside_a_file_must_say_its_version(static, monkeypatch):
+    """A file of ours in its place, or one of another major version, is no answer."""
+    monkeypatch.setattr(licences, "EMBEDDED", {"D3": ("design-tabs.js", r"D3 v(\d+)", "ISC")})
+    with pytest.raises(ExtensionError, match=r"design-tabs\.js does not say its version"):
+        licences.listed(static, OURS)
