@@ -98,7 +98,7 @@ def page(request, tmp_path):
         tab.goto(address)
         if request.param == "lab":
             tab.locator(".jp-CodeCell .cm-content").click()
-            tab.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+            tab.get_by_text("(ipykernel) | Idle").wait_for()  # the other sign is so from the first
             tab.keyboard.press("Control+Enter")
         tab.locator(".cait-bench[data-lm-suppress-shortcuts] .widget-upload").wait_for()
         tab.kind, tab.server = request.param, process.pid
