@@ -41,6 +41,7 @@ GRADE = 0.35  # growth of the cells with the distance: a ratio of about 1.4 betw
 UNTOUCHED = 1e-3  # change of the native fraction below which cells may grow faster still
 SMOOTHINGS = 0.3  # a cell: nearly a fifth of the mesh then moves as one
 AT_REST = 1e-3  # of the two cells beside it may a node still move when the first mesh is done
+TRACE = 1e-30  # of N: no ion at all
 DAMPED = 0.7  # of a cell at most may vanish in one step
 
 AT_BACK = 0.2  # foreign ions at the back, where none passes: no run that ends well comes near it
@@ -599,6 +600,7 @@ def stabilise(p, x, w, state, dt_ds, y, D, dD_dy, numerical_D):
             D[c, i], dD_dy[c, i] = coefficient(face, i, p)
             excess = drift_excess(f, p.half_hops[i])
             total += D[c, i] * max(face, 0.0) * excess
+        native_face = face
         change_n = (D[c, native] + dD_dy[c, native] * face) * drift_excess(f, p.half_hops[native])
         for i in range(native):
             numerical_D[c, i] = 0.0
@@ -606,8 +608,19 @@ def stabilise(p, x, w, state, dt_ds, y, D, dD_dy, numerical_D):
             excess = drift_excess(f, p.half_hops[i])
             share = D[c, i] * max(face, 0.0) * excess / total
             change = (D[c, i] + dD_dy[c, i] * face) * excess
-            speed = dt_ds * f * (change - share * (change - change_n)) - w[c + 1]
-            physical = dt_ds * (D[c, i] * (1.0 - share) + D[c, native] * share)
+            # The others make room for it, on the mean of all that are there: native ions that are
+            # not must not lend their diffusion to two foreign ions.
+            among, D_others, change_others = max(native_face, 0.0) + TRACE, D[c, native], change_n
+            for m in range(native):
+                if m != i:
+                    there = wa * y[c, m] + (1.0 - wa) * y[c + 1, m]
+                    change_m = (D[c, m] + dD_dy[c, m] * there) * drift_excess(f, p.half_hops[m])
+                    there = max(there, 0.0) + TRACE
+                    among += there
+                    D_others += there / among * (D[c, m] - D_others)
+                    change_others += there / among * (change_m - change_others)
+            speed = dt_ds * f * (change - share * (change - change_others)) - w[c + 1]
+            physical = dt_ds * (D[c, i] * (1.0 - share) + D_others * share)
             needed = 0.5 * dx * abs(speed) - physical
             if needed <= 0.0:
                 continue

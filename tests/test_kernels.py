@@ -307,6 +307,24 @@ def test_holes_are_filled_from_next_door(seed, ions):
     assert y.min() > -1e-12
 
 
+@quietly
+@given(seed=seeds)
+def test_an_ion_that_is_not_there_stabilises_nothing(seed):
+    """Two foreign ions fill the glass: one needs what it would with the other as the native ion."""
+    x, w, state, _, _ = problem(seed, 2, cells=12)
+    slow, fast = 0.01, 50.0
+    y, pair = np.empty_like(state), setting(tables(0.07, slow))
+    D, dD, needed = (np.empty_like(state) for _ in range(3))
+    kernels.stabilise(pair, x, 9 * w, state, 1.3, y, D, dD, needed)
+    full = np.column_stack([state[:, 0], np.diff(x) * y[:, 1], state[:, 1]])
+    y, D, dD, found = (np.empty_like(full) for _ in range(4))
+    kernels.stabilise(
+        setting(tables(0.07, slow, fast)), x, 9 * w, full, 1.3, y, D, dD, found
+    )  # fmt: skip
+    assert np.abs(y[:, 2]).max() < 1e-12
+    np.testing.assert_allclose(found[:-1, 0], needed[:-1, 0], rtol=1e-6, atol=1e-9)
+
+
 # --- tables ---
 
 

@@ -293,6 +293,31 @@ def test_every_ion_is_conserved_when_three_are_mobile():
     assert second.initial_amount["Cs"] < 1e-3 * second.amount("Cs")
 
 
+@pytest.mark.parametrize("ratio", [1.4, 3.0, 10.0])
+def test_a_faster_ion_fans_out_among_slow_ones_that_have_left_no_native_ion(ratio):
+    """The drift limit of two constant D, y = (sqrt(r q / x) - 1) / (r - 1), as depth grows.
+
+    The native ions are thousands of times as fast: that few of them are left must not matter.
+    """
+    D = {"Na": 2.5e-16, "K": 8e-20}
+    mean = {}
+    for depth in (30e-9, 300e-9):
+        how = {
+            "glass": Glass(1e-4, N, 7.0, 380.0), "native": "Na", "drive": CurrentDensity(7.3),
+        }  # fmt: skip
+        first = simulate(ions=D, beam="K", until=Charge(e * N * depth), **how)
+        ions, passed = D | {"Rb": ratio * D["K"]}, depth / 3
+        run = simulate(ions=ions, beam="Rb", until=Charge(e * N * passed), start=first, **how)
+        assert run.resolved
+        assert run.stats.steps + run.stats.rejected < 1_000
+        ways = np.linspace(0.2, min(1.2 * ratio, 3.6), 60)
+        exact = np.clip((np.sqrt(ratio / ways) - 1) / (ratio - 1), 0, 1)
+        mean[depth] = np.abs(run.at("Rb", ways * passed) - exact).mean()
+    assert mean[300e-9] < 4e-3
+    # what diffusion rounds is as wide as the root of the depth, or narrower
+    assert mean[300e-9] < 10**-0.5 * mean[30e-9]
+
+
 @pytest.mark.parametrize("drive", ["voltage", "current", "recorded voltage", "recorded current"])
 @ions_of_the_paper
 def test_the_charge_is_the_integral_of_the_current(ion, drive):
