@@ -41,6 +41,7 @@ GRADE = 0.35  # growth of the cells with the distance: a ratio of about 1.4 betw
 UNTOUCHED = 1e-3  # change of the native fraction below which cells may grow faster still
 SMOOTHINGS = 0.3  # a cell: nearly a fifth of the mesh then moves as one
 AT_REST = 1e-3  # of the two cells beside it may a node still move when the first mesh is done
+ROUNDING = 1e-9  # of a voltage, that the difference of two integrals may leave of none
 TRACE = 1e-30  # of N: no ion at all
 DAMPED = 0.7  # of a cell at most may vanish in one step
 
@@ -457,7 +458,7 @@ def rhs_change(p, x, w, state, dt_ds, drive, tilt, width, numerical_D, y, D, dD_
     if p.potentiostatic:
         conducted += width[n - 1] * total
         conducts -= width[n - 1] * p.lam2 * per_time[n - 1, native]
-        clock_s = -(swept + dt_ds * conducted) / conducts
+        clock_s = -(swept + dt_ds * (conducted + p.lam2 * tilt)) / conducts
         for c in range(n):
             for i in range(k):
                 out[c, i] += clock_s * per_time[c, i]
@@ -852,15 +853,17 @@ def aim(p, now, ds, t_end, charge_end):
 @jit
 def load_of_drive(p, now, ds, knots, values):
     """What the record asks of the next step."""
-    value, integral = recorded(now.t + now.dt_ds * ds, knots, values)
+    # a parabola with the ends and the integral of the record
+    time = now.dt_ds * ds
+    value, integral = recorded(now.t + time, knots, values)
+    swing, mean = value - now.value, (integral - now.integral) / time
+    bulge = 6.0 * (mean - now.value - 0.5 * swing)
     if p.potentiostatic:
-        rise = (value - now.value) / (now.dt_ds * ds)
-        return Load(rise, 0.0, 0.0, now.dq_ds, value, integral)
-    # a parabola with the ends and the charge of the record
-    swing = value - now.value
-    dq_ds = (integral - now.integral) / ds
-    tilt = (swing + 6.0 * (dq_ds - now.value - 0.5 * swing)) / ds
-    return Load(now.value, swing, tilt, dq_ds, value, integral)
+        if abs(bulge) < ROUNDING * (abs(now.value) + abs(value)):
+            bulge = 0.0
+        turn = -2.0 * bulge / time
+        return Load((swing + bulge) / time, turn, turn / ds, now.dq_ds, value, integral)
+    return Load(now.value, swing, (swing + bulge) / ds, mean, value, integral)
 
 
 @jit

@@ -128,7 +128,7 @@ def test_the_jacobian_is_the_derivative(ions, beam, potentiostatic, hop, seed):
 def test_the_change_of_the_rates_with_the_mesh_is_the_derivative(
     ions, beam, potentiostatic, hop, seed
 ):
-    """d rhs/ds at a fixed state against central differences: the nodes go on, the current swings.
+    """d rhs/ds at a fixed state against central differences: the nodes go on, the drive swings.
 
     Not at y > 1.04, where D is cut off and has no derivative.
     """
@@ -136,7 +136,7 @@ def test_the_change_of_the_rates_with_the_mesh_is_the_derivative(
     state[:, -1] = state[0, -1] + 0.01 * (state[:, -1] - state[0, -1])
     n, k = state.shape
     p = setting(table, beam, potentiostatic, 0.1, [hop / (i + 1) for i in range(ions)])
-    swing = 0.0 if potentiostatic else 0.7
+    swing = 0.7
     _, clock, static = change(p, x, v, state, extra)
     y, d, dd, unused, found = (np.empty((n, k)) for _ in range(5))
     kernels.stabilise(p, x, v, state, clock, y, d, dd, unused)
