@@ -49,7 +49,7 @@ STUDIES = {
     ),
     "second runs": Study("range_study.py --draws 300 --sequels --seed 103", RANGE + ".*" + HONEST),
     "any accuracy": Study(
-        "range_study.py --draws 300 --stress --seed 104",
+        "range_study.py --draws 3000 --stress --seed 104",
         "{runs} runs: {returned} came back, {faults} of them with faults, {refused} refused;"
         " the slowest took {slowest} s",
     ),
