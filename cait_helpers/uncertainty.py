@@ -46,8 +46,8 @@ def likelihood_profile(fit: LandscapeFit, name: str = "fwhm", level: float = 0.9
     Returns
     -------
     interval : (float, float)
-        In the parameter's own unit; an end is the parameter's bound if the likelihood does not
-        fall enough before it.
+        In the parameter's own unit; an end is the parameter's bound, or infinite, if the likelihood
+        does not fall enough within 30 standard errors.
     value, rise : ndarray
         Every value tried, sorted, and the rise of chi-square there.
     """
@@ -72,7 +72,7 @@ def likelihood_profile(fit: LandscapeFit, name: str = "fwhm", level: float = 0.9
 
     ends = []
     for side, bound in ((-1, p.min), (1, p.max)):
-        near, step = best, np.sqrt(limit) * sigma
+        near, step = best, np.sqrt(limit) * sigma  # as far as the curvature says; then in halves
         while True:
             far = float(np.clip(near + side * step, p.min, p.max))
             if rise(far) > limit:
@@ -80,9 +80,9 @@ def likelihood_profile(fit: LandscapeFit, name: str = "fwhm", level: float = 0.9
                 ends.append(float(crossing))
                 break
             if far == bound or abs(far - best) > 30 * sigma:
-                ends.append(far)
+                ends.append(float(bound))
                 break
-            near, step = far, 0.5 * step
+            near, step = far, 0.5 * np.sqrt(limit) * sigma
     value = np.array(sorted(tried))
     return tuple(ends), value, np.array([tried[v] for v in value])
 

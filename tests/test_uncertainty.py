@@ -130,6 +130,24 @@ def test_the_profile_likelihood_agrees_with_the_curvature(fit):
     np.testing.assert_allclose(rise[near], parabola[near], atol=0.5)
 
 
+def test_a_profile_goes_on_where_the_curvature_says_too_little(fit):
+    """A standard error a tenth of the true one is only a shorter stride to the same ends."""
+    low, high = cait.likelihood_profile(fit, "fwhm")[0]
+    parameters = fit.parameters | {"fwhm": replace(fit.parameters["fwhm"])}
+    parameters["fwhm"].error /= 10
+    ends = cait.likelihood_profile(replace(fit, parameters=parameters), "fwhm")[0]
+    np.testing.assert_allclose(ends, (low, high), rtol=0, atol=0.05 * (high - low))
+
+
+def test_a_parameter_that_the_data_do_not_know_ends_at_its_bounds(fit):
+    """However small its standard error is said to be, after thirty of them."""
+    parameters = fit.parameters | {"fwhm": replace(fit.parameters["fwhm"])}
+    parameters["fwhm"].error *= 1e-3
+    (low, high), value, _ = cait.likelihood_profile(replace(fit, parameters=parameters), "fwhm")
+    assert (low, high) == (parameters["fwhm"].min, parameters["fwhm"].max)
+    assert np.ptp(value) < 0.07 * parameters["fwhm"].error * 1e3
+
+
 def test_a_misfit_widens_the_profile_likelihood(fit):
     """Four times the chi-square for the same data: errors are twice as large."""
     low, high = cait.likelihood_profile(fit, "fwhm")[0]
