@@ -607,9 +607,7 @@ def simulate(
     if start is not None:
         _check_start(start, glass, ions, native)
     problem, units = _scale(glass, ions, native, beam, drive, until, start, hop_length, rtol)
-    # Errors in time add up at the start of a second run, before the mesh has learnt where its
-    # fronts go.
-    tol = min(0.5 * rtol, 1e-3) if start is None else min(0.1 * rtol, 3e-4)
+    tol = min(0.5 * rtol, 1e-3)
     if mesh is None:
         return _refine(problem, units, rtol, tol)
     if isinstance(mesh, int | np.integer):
