@@ -37,7 +37,7 @@ def told(value: object) -> str:
 def require(name: str, value: float, low: float, high: float, unit: str = "") -> float:
     """Return ``value`` as a float, or raise a ValueError that names it and the allowed range."""
     try:
-        if np.ndim(value) or not _real(value):
+        if type(value) is not float and (np.ndim(value) or not _real(value)):  # slow to ask
             raise TypeError
         number = float(value)
     except OverflowError:  # an integer of hundreds of digits

@@ -549,9 +549,11 @@ class Likelihood:
 
         z = emulator.place(at | {"log_charge": emulator.centre[-1]})
         for _ in range(4):  # Newton: ln t is nearly straight in ln Q
+            value = missing(z)
+            if abs(value) < 1e-13:
+                break
             up = z.copy()
             up[-1] += 1e-4
-            value = missing(z)
             z[-1] -= np.clip(value * 1e-4 / (missing(up) - value), -3, 3)
         return z
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
 from scipy.special import erfcx, ndtr
 
 from .checks import LARGEST, Array, require, require_all, require_kind
@@ -67,29 +68,31 @@ class Resolution:
         near = np.exp(-((z / self.sigma) ** 2) / 2) * erfcx(np.maximum(a, -12)) / (2 * decay)
         return np.where(a < -12, far, near)
 
+    @property
+    def _reach(self) -> float:
+        """Where the response ends, to 16 digits (m)."""
+        return 9 * self.sigma + 40 * max(self.decay_up, self.decay_down)
+
     def _bend(self, u: Array) -> Array:
         """What the response adds to the integral of a ramp max(x, 0), u after its kink (m^2).
 
         The integral of the blurred ramp is the third antiderivative of the density. A tail T
         of the Gaussian G solves T = G - decay T', so its antiderivatives follow from those of
         G. Depths count from the mean of the response, where the integral approaches
-        u^2/2 + width^2/2 behind the kink; the parabola is taken off term by term, so that the
-        result is flat on both sides and nothing cancels.
+        u^2/2 + width^2/2 behind the kink; this is taken off term by term, so that the
+        result is zero beyond the reach on both sides and nothing cancels.
         """
         up, down, sigma = self.decay_up, self.decay_down, self.sigma
-        bend = np.where(u > 0, self.width**2 / 2, 0.0)
-        near = np.abs(u) < 9 * sigma + 40 * max(up, down)  # the response ends, to 16 digits
-        side = np.where(u[near] > 0, -1.0, 1.0)
-        z = u[near] + self.shift
+        side = np.where(u >= 0, -1.0, 1.0)
+        z = u + self.shift
         step = side * ndtr(side * z / sigma)  # the distribution function less a step at the kink
         gauss = sigma / np.sqrt(2 * np.pi) * np.exp(-((z / sigma) ** 2) / 2)
-        bend[near] += (
+        return (
             ((z**2 + sigma**2) * step + z * gauss) / 2
             - self.shift * (z * step + gauss)
             + (up**2 - up * down + down**2) * step
             + (up**4 * self._tail(-z, up) - down**4 * self._tail(z, down)) / ((up + down) or 1.0)
         )
-        return bend
 
 
 def gaussian_resolution(sigma: float) -> Resolution:
@@ -157,10 +160,19 @@ def blur(
     integral = np.where(beyond > 0, before[..., -1:] + beyond * rise[..., -1:], integral)
     integral = np.where(place < 0, 0.0, integral)
     if resolution:
-        kink = np.diff(slope, prepend=0.0, append=0.0)
-        bent = np.any(np.atleast_2d(kink) != 0, axis=0)
-        integral += kink[..., bent] @ resolution._bend(z[:, None] - x[bent]).T
+        steep = np.where((place < 0) | (beyond >= 0), 0.0, slope[..., cell])
+        integral += steep * resolution.width**2 / 2 + _bent(x, slope, z, resolution)
     return f[..., :1] + np.diff(integral) / np.diff(edges)
+
+
+def _bent(x: Array, slope: Array, z: Array, resolution: Resolution) -> Array:
+    """What the kinks within reach of each edge add to its integral: a table of few entries."""
+    kink = np.diff(slope, prepend=0.0, append=0.0)
+    first, last = np.searchsorted(x, [z - resolution._reach, z + resolution._reach])
+    start = np.append(0, np.cumsum(last - first))
+    node = np.arange(start[-1]) + np.repeat(first - start[:-1], last - first)
+    bend = resolution._bend(np.repeat(z, last - first) - x[node])
+    return (csr_array((bend, node, start), shape=(z.size, x.size)) @ kink.T).T
 
 
 def as_seen(

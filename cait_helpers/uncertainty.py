@@ -19,7 +19,7 @@ from .fit import LandscapeFit, Progress, steps
 from .likelihood import Experiment, covariance, jacobian, minimise
 from .parameters import Prior, copied, values_of, with_values
 
-_TAILS = 8  # degrees of freedom of the proposal of a posterior
+_TAILS = 20  # degrees of freedom of the proposal of a posterior
 
 
 def _checked(fit: LandscapeFit, name: str) -> str:
