@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PEERS  := .venv-bench
 
-.PHONY: book test lab app bench notebooks notebooks-bundle pdf zip lock supply clean
+.PHONY: book test coverage lab app bench notebooks notebooks-bundle pdf zip lock supply clean
 
 book: $(READY)  ## execute every chapter and build the pages
 	@rm -rf _build/html _build/.doctrees
@@ -15,6 +15,12 @@ test: $(READY)  ## style, the book, the tests, and the stored outputs of every c
 	$(BIN)/ruff check .
 	$(MAKE) book
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests --nbval chapters
+
+coverage: book  ## lines and branches of the package that the tests reach
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile tests
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --show-missing --skip-covered --fail-under=97
 
 pdf: $(READY)  ## the whole book as _build/book.pdf (needs a browser)
 	@rm -rf _build/singlehtml _build/.doctrees

@@ -61,6 +61,7 @@ def run(name: str, more: list[str]) -> bool:
     path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
     done = subprocess.run(
         [python, "-m", "pytest", "-n", "2", "--dist", "loadfile", "-q", "-p", "no:cacheprovider",
+         "-W", "default",  # an old package knows nothing of what its newer needs deprecate
          *tests, "--nbval", "chapters", *more],
         cwd=ROOT, env=os.environ | {"NUMBA_CACHE_DIR": str(cache), "PATH": path},
         text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

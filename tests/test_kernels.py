@@ -478,68 +478,6 @@ def test_the_root_that_sets_the_step_is_the_power(v):
     assert kernels.inverse_cube_root(v) == pytest.approx(v ** (-1 / 3), rel=1e-15)
 
 
-# --- compiled and plain ---
-
-
-@pytest.mark.parametrize("ions", [2, 3])
-def test_compiled_and_plain_kernels_agree(ions):
-    """Numba changes no result: each small kernel against its Python source."""
-    x, v, state, extra, table = problem(5, ions)
-    n, k = state.shape
-    p = setting(table, potentiostatic=True)
-    for y in (-1.0, 1e-13, 0.3, 1.0, 1.1):
-        plain = kernels.coefficient.py_func(y, k - 1, p)
-        assert kernels.coefficient(y, k - 1, p) == pytest.approx(plain, rel=1e-14)
-    knots, values = np.array([0.0, 1.0, 3.0]), np.array([1.0, 2.0, 0.5])
-    assert kernels.recorded(2.2, knots, values) == kernels.recorded.py_func(2.2, knots, values)
-    width = face_widths(x)
-    drop = kernels.voltage.py_func(width, state)
-    assert kernels.voltage(width, state) == pytest.approx(drop, rel=1e-14)
-
-    def outcome(kernel, *arguments, changes):
-        """What a kernel leaves in the arguments that it fills."""
-        copies = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
-        kernel(*copies)
-        return [copies[i] for i in changes]
-
-    empty = np.zeros_like(state)
-    blocks = np.zeros((3, n, k, k))
-    y = empty.copy()
-    kernels.fractions(p, x, state, y)
-    d, dd = empty.copy(), empty.copy()
-    kernels.stabilise(p, x, v, state, 1.3, y, d, dd, empty.copy())
-    rng = np.random.default_rng(1)
-    a = rng.normal(size=(k, k))
-    goal, size = np.empty(n + 1), np.empty(n)
-    holed = state.copy()
-    holed[3, 0] = -0.02
-    low = empty.copy()
-    kernels.fractions(p, x, holed, low)
-    calls = [
-        (kernels.fractions, (p, x, state, empty), [3]),
-        (kernels.rest_field, (p, x, state, 3.0), [2]),
-        (kernels.rhs, (p, x, v, state, 1.0, width, 0.2, extra, *[empty] * 3), [8, 9, 10]),
-        (
-            kernels.jacobian,
-            (p, x, v, state, 1.3, extra, y, d, dd, 2.0, *blocks),
-            [10, 11, 12],
-        ),
-        (kernels.invert, (a, np.zeros((k, k))), [1]),
-        (kernels.stabilise, (p, x, 9 * v, state, 1.3, *[empty] * 4), [5, 6, 7, 8]),
-        (kernels.fill_holes, (p, x, holed, low), [2, 3]),
-        (kernels.equidistribute, (x, y, 0.05, size, goal), [3, 4]),
-        (kernels.pursue, (x, 1.1 * x, 0.3 * x, 1.0, 3.0, 2.0, np.zeros(n + 1)), [6]),
-        (kernels.combine, (state, 0.3, extra, empty), [3]),
-    ]
-    for kernel, arguments, changes in calls:
-        compiled = outcome(kernel, *arguments, changes=changes)
-        plain = outcome(kernel.py_func, *arguments, changes=changes)
-        for got, expected in zip(compiled, plain, strict=True):
-            # the compiler may contract a*b + c: rounding of sums of size |expected|
-            scale = np.abs(expected).max()
-            np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-14 * scale)
-
-
 # --- the control of the step ---
 
 
