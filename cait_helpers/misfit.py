@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -183,17 +183,30 @@ def judge(
 
 
 def _loose(
-    parameters: Mapping[str, Parameter], stem: str, cases: int
-) -> tuple[Parameters, list[str]]:
-    """Entries of all cases under one name freed from what is stated of them; their names."""
+    parameters: Mapping[str, Parameter], stem: str, titles: Sequence[str]
+) -> tuple[Parameters, dict[str, str]]:
+    """An entry freed from what is stated of it, in each case alone; what is free, with its case."""
     found = copied(parameters)
-    names = [stem] if stem in found else [f"{stem}_{n}" for n in range(cases)]
+    names = {f"{stem}_{n}": title for n, title in enumerate(titles)}
+    if stem == "density":
+        names = {stem: "all"}
+    if stem == "voltage":  # it has one common error, but may be wrong in one case
+        found |= {name: replace(found[stem]) for name in names}
+        found[stem].vary = False
     if stem == "resolution":  # without a resolution there is none to free
-        names = [name for name in names if found[name].vary]
+        names = {name: title for name, title in names.items() if found[name].vary}
     for name in names:
         p = found[name]
         p.vary, p.prior, p.min, p.max = True, None, 0.3, 3.0
     return found, names
+
+
+def _shares(ratios: Sequence[float], titles: Sequence[str]) -> str:
+    """One ratio for all cases, or those that are not one with their cases."""
+    if len(set(ratios)) == 1:
+        return str(ratios[0])
+    told = zip(ratios, titles, strict=True)
+    return " and ".join(f"{ratio} ({title})" for ratio, title in told if ratio != 1)
 
 
 def likeliest_cause(
@@ -206,7 +219,7 @@ def likeliest_cause(
     Named as the cause only if it takes away a fair share of what is too much.
     """
     excess = square - freedom
-    cases, tried = len(likelihood.experiments), []
+    titles, tried = [x.case.title for x in likelihood.experiments], []
 
     def attempt(trial: Likelihood, start: Parameters) -> tuple[Parameters, float]:
         try:
@@ -221,12 +234,12 @@ def likeliest_cause(
         ("depth", "the crater depth: {} of what is stated"),
         ("rate", "the sputter rate of the replaced glass: {} of that of the glass"),
     ):
-        start, names = _loose(parameters, stem, cases)
+        start, names = _loose(parameters, stem, titles)
         if not names:
             continue
         found, now = attempt(likelihood, start)
         ratios = [round(found[name].value, 2) for name in names]
-        text = text.format(" and ".join(map(str, dict.fromkeys(ratios))))
+        text = text.format(_shares(ratios, [*names.values()]))
         if stem == "resolution" and 0.36 < np.median(ratios) < 0.5:
             text += " (entered as a full width? 0.42 of it is the standard deviation)"
         tried.append((square - now, text))

@@ -36,6 +36,15 @@ def test_a_wrong_entry_is_named(cause):
     assert low < 0.250 < high
 
 
+def test_a_voltage_that_is_wrong_in_one_of_two_cases_is_named_with_it():
+    """11.2 V stated for the 10 V of rubidium, and potassium's voltage as it was."""
+    potassium = cait.read_case(ROOT / "data" / "k_on_lbo.toml")
+    fit = cait.fit_landscape([potassium, replace(RUBIDIUM, drive=Voltage(11.2))])
+    assert fit.misfit.notable
+    assert f"the voltage: 0.89 ({RUBIDIUM.title}) of what is stated" in fit.misfit.cause
+    assert potassium.title not in fit.misfit.cause
+
+
 def test_a_charge_a_little_off_is_fitted_and_the_contradiction_named():
     """A plate with 8 % more ions than stated, or a crater as much off: depth against charge.
 
