@@ -8,6 +8,7 @@ at these fractions alone, without a simulation.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -29,6 +30,10 @@ _WIDTHS = {"log_ratio": 0.08, "log_charge": 0.03, "log10_D_bulk": 0.05}
 # share of the second, which lies lower: lowest and highest value.
 _BOUNDS = np.array([[-0.7, 0.7], [0.0, 1.2], [0.03, 0.5]])
 _LIMIT = 3.84  # rise of chi-square at the ends of a 95 % interval
+_HOPELESS = 40.0  # where it has risen so far it does not come down again
+# Where a search for the best shape begins: there are several optima.
+_STARTS = np.array([[0.0, -0.5, 0.0, 0.0], [-0.7, -0.7, -0.7, 0.0], [-0.7, 0.5, -0.5, 0.0],
+                    [0.0, 0.0, 0.8, 0.0], [0.7, 0.7, 0.7, 0.0]])  # fmt: skip
 
 
 def _bent(family: Family, knots: Array) -> Family:
@@ -175,6 +180,22 @@ class Span(NamedTuple):
     chi_square: float
 
 
+def _end(widths: Sequence[float], rise: Callable[[float], float], limit: float) -> float:
+    """The last of ``widths``, sorted, at which chi-square rises to ``limit``, between two."""
+    at = max(n for n, w in enumerate(widths) if rise(w) <= limit)
+    inside, outside = widths[at], widths[min(at + 1, len(widths) - 1)]
+    for _ in range(4):
+        between = 0.5 * (inside + outside)
+        if rise(between) <= limit:
+            inside = between
+        else:
+            outside = between
+    if rise(outside) <= limit:
+        return outside
+    share = (limit - rise(inside)) / (rise(outside) - rise(inside))
+    return inside + share * (outside - inside)
+
+
 def two_components(
     seen: Seen, about: float, kT: float, filling: str, occupancy: Prior, scale: float
 ) -> Span:
@@ -187,7 +208,7 @@ def two_components(
     root = np.linalg.cholesky(seen.information + 1e-9 * np.eye(seen.knots.size)).T
     y = np.append(seen.knots, 1.0)
     middle, half = _BOUNDS.mean(axis=1), np.diff(_BOUNDS, axis=1)[:, 0] / 2
-    known: dict[float, tuple[float, Array]] = {}
+    known: dict[float, list[tuple[float, Array]]] = {}  # the best shapes at a full width
 
     def several(points: Array, width: float) -> Array:
         """Residuals (b, ...) at ``points``: shape in units of its bounds, occupancy in errors."""
@@ -205,44 +226,33 @@ def two_components(
         found = several(np.vstack([p, p + away]), width)
         return ((found[1:] - found[0]) / away.sum(axis=1)[:, None]).T
 
-    def rise(width: float) -> float:
-        """Least rise of chi-square at a full width, from the shape that is best nearby."""
+    def rise(width: float, starts: Sequence[Array] = ()) -> float:
+        """Least rise of chi-square at a full width; from the best shapes nearby and ``starts``."""
         if width not in known:
-            near = sorted(known, key=lambda w: abs(w - width))[:2]
-            starts = [known[w][1] for w in near]
-            if not near or abs(near[0] / width - 1) > 0.05:
-                starts.append(np.array([0.0, -0.5, 0.0, 0.0]))
-            found = []
-            for start in starts:
+            near = min(known, key=lambda w: abs(w - width), default=None)
+            found: list[tuple[float, Array]] = []
+            for start in [*(x for _, x in known.get(near, [])), *starts]:
                 result = least_squares(
                     missed, np.clip(start, -0.97, 0.97), slopes, args=(width,), max_nfev=40,
                     bounds=([-1, -1, -1, -3], [1, 1, 1, 3]), ftol=1e-3, xtol=1e-4,
                 )  # fmt: skip
                 found.append((2 * float(result.cost), result.x))
-            known[width] = min(found, key=lambda one: one[0])
-        return known[width][0]
+            found.sort(key=lambda one: one[0])
+            apart = [n for n, (square, _) in enumerate(found)
+                     if n == 0 or square > 1.01 * found[n - 1][0] + 0.01]  # fmt: skip
+            known[width] = [found[n] for n in apart[:3]]
+        return known[width][0][0]
 
-    grid = about * np.geomspace(0.4, 2.0, 13)
-    for width in sorted(grid, key=lambda w: abs(np.log(w / about))):
-        rise(width)
+    for grid in about * np.geomspace([1.0, 1.0], [0.4, 2.0], 7).T:  # down, and up
+        for width in grid:
+            if rise(width, _STARTS) - min(map(rise, known)) > _HOPELESS * scale:
+                break
     for _ in range(3):  # closer to the best
         widths = sorted(known)
         at = min(range(len(widths)), key=lambda n: rise(widths[n]))
         for n in (at - 1, at):
             if 0 <= n < len(widths) - 1:
                 rise(0.5 * (widths[n] + widths[n + 1]))
-    least = min(square for square, _ in known.values())
-    ends = []
-    for side in (-1, 1):
-        widths = sorted(known)[::side]
-        at = max(n for n, w in enumerate(widths) if rise(w) - least <= _LIMIT * scale)
-        inside = widths[at]
-        outside = widths[min(at + 1, len(widths) - 1)]
-        for _ in range(4):
-            between = 0.5 * (inside + outside)
-            if rise(between) - least <= _LIMIT * scale:
-                inside = between
-            else:
-                outside = between
-        ends.append(inside)
+    least = min(map(rise, known))
+    ends = [_end(sorted(known)[::side], rise, least + _LIMIT * scale) for side in (-1, 1)]
     return Span(*ends, seen.chi_square + least)

@@ -57,6 +57,26 @@ def test_the_full_width_lies_between_the_outermost_places_of_half_the_height(sha
     assert found == pytest.approx(above[-1] - above[0], abs=3e-4)
 
 
+@pytest.mark.parametrize(
+    ("width", "shape", "error"),
+    [
+        (0.2457, (-0.44, 0.23, 0.41), 0.03),
+        (0.1902, (-0.67, 0.09, 0.23), 0.03),
+        (0.2399, (-0.66, 0.23, 0.48), 0.1),
+        (0.2632, (-0.51, 0.23, 0.44), 0.03),
+    ],
+)
+def test_two_components_hold_the_width_that_D_was_made_with(width, shape, error):
+    """Chi-square is zero there, but has other optima nearby, in which a search may end."""
+    knots = shapes.KNOTS[:5]
+    shares = 0.9 * np.append(knots, 1.0)
+    (level,) = shapes._levels(np.array([shape]), width, shares[None, :], 0.0)
+    seen = shapes.Seen(knots, (level[:-1] - level[-1]) / kT, np.eye(5) / error**2, 0.0)
+    found = shapes.two_components(seen, 0.25, kT, "zero", cait.Prior(0.9, 0.02), 1.0)
+    assert found.low <= width <= found.high
+    assert found.chi_square < 0.02
+
+
 def two_gaussians(fwhm, distance, ratio, share):
     """D(y) of eqn (2), nine of ten sites filled sharply, and the full width; energies in eV."""
     sigma = fwhm * SIGMA_PER_FWHM
