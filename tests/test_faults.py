@@ -11,6 +11,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import numba
 import pytest
 from slim import ROOT
 
@@ -24,6 +25,8 @@ def source(tmp_path, monkeypatch):
     folder.mkdir()
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")  # the files stand beside the source
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     (folder / "thirds.py").write_text(SOURCE, encoding="utf-8")
     return folder / "thirds.py"
 
