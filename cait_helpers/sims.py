@@ -169,7 +169,8 @@ def steady_reference(
     variance = matrix + 1 if variance is None else _row("variance", variance, 5, 0.0)
     if variance.shape != matrix.shape:
         raise ValueError(f"variance has shape {variance.shape}, the matrix {matrix.shape}")
-    kept = max(0.0, 1 - (variance[used].mean() - 1) / max(square, 1e-300))
+    counting = max(variance[used].mean() - 1, 0.0)
+    kept = max(0.0, 1 - counting / max(square, 1e-300))
     reference = np.maximum(smooth + kept * (matrix - smooth), floor)
     # what is kept of the counting noise and what is lost of the flicker have this share of it
     return reference, np.sqrt(kept * variance) / reference

@@ -160,8 +160,11 @@ def test_peak_jumping_channels_keep_their_counts_and_tell_their_lag(saved):
 
 
 def test_species_out_of_sequence_are_refused(saved):
+    """By more than a fifth of a cycle of 2 s."""
     recording = saved(MAGNETIC)
-    recording.time["B+"][3] += 0.9
+    recording.time["B+"][3] += 0.39
+    assert recording.cycles("Li+", "B+")[2] == {"Li+": 0.0, "B+": 1.0}
+    recording.time["B+"][3] += 0.02
     with pytest.raises(SimsError, match=r"time of B\+ against that of Li\+ is not constant"):
         recording.cycles("Li+", "B+")
 
@@ -220,6 +223,7 @@ def last_row_short(text, sep):
     [
         ("", "line 1: expected an export, found an empty file"),
         ("\n\n", "empty file"),
+        ("time / s, depth / nm\n0, 1\n1, 2\n", "line 1: expected a time or a depth, and a channel"),
         ("PHI XPS\n1 2 3\n", "line 1: expected 'time / s, .*SurfaceLab.*CAMECA"),
         ("time / s, current / A\n0, 1\n1, 1\n", "line 1: expected a depth profile, found a rec"),
         (TOF.replace("Li+", "total"), "line 1: expected different .* 'total' twice"),
@@ -245,7 +249,7 @@ def last_row_short(text, sep):
         (last_row_short(PLAIN, ","), "line 8: expected 6 columns"),
         (MAGNETIC.replace("*** DATA END ***", ""), r"expected '\*\*\* DATA END .* truncated"),
         (MAGNETIC[: MAGNETIC.index("*** DATA END")], "truncated"),
-        (MAGNETIC.replace("*** DATA START ***", ""), r"a section '\*\*\* DATA START"),
+        (MAGNETIC.replace("*** DATA START ***", ""), r"line 1: expected a section '\*\*\* DATA S"),
         (MAGNETIC.replace("I[cnt/s]", "C[at/cm3]"), "line 9: expected total in counts/s .*at/cm3"),
         (MAGNETIC.replace("Depth[nm];I", "I[V];Depth[nm];I"), "line 8: expected one species"),
         (MAGNETIC.replace("Li+;;;", "Li+;;", 1), "line 8: expected one species above each"),
@@ -541,7 +545,9 @@ def test_a_faraday_cup_is_told_from_a_counter(saved):
 
 def test_several_profiles_in_one_file_are_refused_by_name(saved):
     second = MAGNETIC.replace("glass.dp", "other.dp")
-    with pytest.raises(SimsError, match=r"one profile in a file, found several: glass\.dp, other"):
+    line = len(MAGNETIC.splitlines()) + 9  # where the second begins
+    several = rf"line {line}: expected one profile in a file, found several: glass\.dp, other"
+    with pytest.raises(SimsError, match=several):
         saved(MAGNETIC + second)
 
 

@@ -118,6 +118,19 @@ def test_eliminating_the_field_gives_the_transference_and_the_interdiffusivity(c
     assert onsager.interdiffusivity(L, n, T) == pytest.approx(numbers(D, L, n), rel=1e-11)
 
 
+@pytest.mark.parametrize("coupling", [-0.6, 0.0, 0.8])
+def test_two_ions_that_share_the_sites_move_as_their_matrix_says(coupling):
+    """The closed form for a share y of the ions, against the matrix L of both."""
+    y, D_1, D_2, N = 0.3, 2e-19, 5e-20, 1e28
+    n, cross = np.array([y, 1 - y]) * N, coupling * np.sqrt(y * D_1 * (1 - y) * D_2) * N / (k * T)
+    L = np.array([[n[0] * D_1 / (k * T), cross], [cross, n[1] * D_2 / (k * T)]])
+    t, D = onsager.neutral_transport(y, D_1, D_2, coupling)
+    assert t == pytest.approx(onsager.transference(L)[0], rel=1e-12)
+    assert D == pytest.approx(onsager.interdiffusivity(L, n, T), rel=1e-12)
+    with pytest.raises(ValueError, match=r"coupling = 1\.5 is outside"):
+        onsager.neutral_transport(y, D_1, D_2, 1.5)
+
+
 @proof
 @given(cases(decades=2))
 def test_the_map_to_diffusivities_and_back_is_the_identity(case):
@@ -293,7 +306,7 @@ def test_coefficients_that_break_reciprocity_are_refused():
     [
         (lambda: onsager.onsager_matrix([1e-19], [0.0], T), "n = 0 is outside"),
         (lambda: onsager.onsager_matrix([-1e-19], [1e28], T), r"L\[0, 0\]"),
-        (lambda: onsager.onsager_matrix([1e-19, 1e-20], [1e28], T), r"n has shape \(1,\)"),
+        (lambda: onsager.onsager_matrix([1e-19, 1e-20], [1e28], T), r"\(1,\); it takes 2 values"),
         (lambda: onsager.onsager_matrix([1e-19], [1e28], 0.0), r"= 0 K .*\[0.001, 1e\+09\]"),
         (lambda: onsager.onsager_matrix([1e-19], [1e28], T, cross=1.0), "cross = 1.0"),
         (lambda: onsager.interdiffusivity(np.eye(3), [1e28] * 3, T), r"shape \(3, 3\)"),

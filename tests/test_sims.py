@@ -200,6 +200,20 @@ def test_the_reference_drops_counting_noise_and_keeps_beam_flicker():
     np.testing.assert_allclose(error, 1e-2, rtol=0.25)
 
 
+def test_the_share_of_the_beam_in_the_scatter_is_what_counting_leaves():
+    """One in ten up and down by turns: 100 in the square, of which counting has 0, 50 or 200."""
+    matrix = 100.0 + 10 * (-1) ** np.arange(200)
+    for counting, share in ((0.0, 1.0), (50.0, 0.51), (200.0, 0.0)):
+        variance = np.full(200, counting + 1)
+        reference, error = steady_reference(matrix, variance=variance)
+        np.testing.assert_allclose(error**2 * reference**2 / variance, share, atol=2e-3)
+    reference, error = steady_reference(matrix[:5], variance=np.zeros(5))
+    np.testing.assert_allclose(reference, matrix[:5], rtol=1e-12)
+    assert not error.any()
+    with pytest.raises(ValueError, match="matrix"):
+        steady_reference(matrix[:4])
+
+
 @pytest.mark.parametrize("used", [np.ones(9, bool), np.ones(10), np.arange(10) < 4])
 def test_a_mask_tells_of_each_cycle_and_of_enough_of_them(used):
     with pytest.raises(ValueError, match=r"used = .* 5 cycles or more of 10"):
@@ -460,7 +474,11 @@ def test_foreign_ions_in_untouched_glass_are_no_background():
 def test_a_background_stated_too_high_is_noticed():
     recording, *_ = measured(background=2.0)
     stated = {"Li+": 0.0, "K+": 1500.0}
-    assert "no foreign ion in the glass" in failed(profile_of(recording, background=stated))
+    profile = profile_of(recording, background=stated)
+    assert "no foreign ion in the glass" in failed(profile)
+    (check,) = (c for c in profile.checks if c.name == "no foreign ion in the glass")
+    plateau = recording.intensity["K+"][60:80].mean()
+    assert check.value == pytest.approx((2 - 1500) / (plateau - 1500), rel=0.1)
 
 
 def test_the_transient_is_proposed_until_the_matrix_signal_has_settled():
@@ -578,6 +596,7 @@ def test_rates_without_counting_times_are_not_normalised():
 def test_too_few_cycles_are_refused():
     with pytest.raises(SimsError, match="19 common cycles, at least 20 are needed"):
         profile_of(measured(cycles=19)[0])
+    assert profile_of(measured(cycles=21)[0]).used.sum() == 21
 
 
 @pytest.mark.parametrize(
@@ -591,6 +610,9 @@ def test_too_few_cycles_are_refused():
         ({"background": {"Cs+": 1}}, "background names"),
         ({"background": 1e6}, "no counts of Li. above its background"),
         ({"rate_ratio": 0}, "rate_ratio = 0 is outside"),
+        ({"rate_ratio": 1.5e6}, r"rate_ratio = 1.5e\+06 is outside"),
+        ({"leave_out": 3}, "leave_out = 3 is not a list of cycles"),
+        ({"leave_out": "12"}, "leave_out = '12' is not a list of cycles"),
         ({"charge": 100.0}, "ion_density = None is not a number"),
         ({"charge": -1.0, "ion_density": N_LI}, "charge = -1 C/m.2 is outside"),
     ],

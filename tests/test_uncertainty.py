@@ -7,12 +7,15 @@ import runpy
 import types
 from dataclasses import replace
 
+import emcee
 import numpy as np
 import pytest
 from scipy.constants import e, k
 from slim import ROOT
 
 import cait_helpers as cait
+from cait_helpers import uncertainty
+from cait_helpers.parameters import copied
 from cait_helpers.uncertainty import combine
 
 synthetic = types.SimpleNamespace(**runpy.run_path(str(ROOT / "data" / "synthetic.py")))
@@ -181,6 +184,45 @@ def test_the_posterior_agrees_with_the_curvature(fit):
     low, high = posterior.interval("fwhm")
     assert low < 0.250 < high
     assert np.all(np.diag(posterior.correlation) == pytest.approx(1))
+
+
+def test_no_sample_leaves_the_bounds(fit):
+    """Of the width at one standard error on either side, of a resolution at half of one."""
+    bounded = replace(fit, parameters=copied(fit.parameters))
+    for name, reach in (("fwhm", 1.0), ("resolution_0", 0.5)):
+        p = bounded.parameters[name]
+        p.min, p.max = p.value - reach * p.error, p.value + reach * p.error
+    posterior = cait.sample_posterior(bounded, 1000, seed=4)
+    for name in ("fwhm", "resolution_0"):
+        p, column = bounded.parameters[name], posterior.samples[:, posterior.names.index(name)]
+        assert p.min <= column.min() < column.max() <= p.max
+    with pytest.raises(ValueError, match=r"samples = 1\.5e\+07 is outside"):
+        cait.sample_posterior(fit, 15_000_000)
+
+
+def test_where_importance_fails_an_ensemble_of_walkers_takes_over(fit, monkeypatch):
+    """Four walkers a parameter; what counts is their number over the correlation time."""
+    monkeypatch.setattr(uncertainty.array_stats, "psislw", lambda ratio: (ratio, 0.9))
+    posterior = cait.sample_posterior(fit, 1000, seed=5)
+    assert (posterior.method, posterior.pareto_k) == ("emcee", 0.9)
+    walkers = 4 * len(fit.free)
+    steps = -(-1000 // walkers)
+    assert posterior.samples.shape == (walkers * steps, len(fit.free))
+    chain = posterior.samples.reshape(steps, walkers, -1)
+    time = emcee.autocorr.integrated_time(chain, quiet=True, tol=0)
+    np.testing.assert_allclose(posterior.effective, walkers * steps / time, rtol=1e-9)
+    column = posterior.samples[:, posterior.names.index("fwhm")]
+    error = fit.parameters["fwhm"].error
+    assert column.std() == pytest.approx(error, rel=0.5)
+    assert abs(column.mean() - fit.fwhm) < error
+
+
+def test_the_profile_of_what_is_known_beforehand_holds_its_prior(fit):
+    """Of a crater depth the counts know little: its ends are as far as its error says."""
+    low, high = cait.likelihood_profile(fit, "depth_0")[0]
+    p = fit.parameters["depth_0"]
+    assert (low, high) == pytest.approx((p.value - 1.96 * p.error, p.value + 1.96 * p.error),
+                                        abs=0.2 * p.error)  # fmt: skip
 
 
 def test_the_bootstrap_agrees_with_the_curvature(fit):
