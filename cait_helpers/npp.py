@@ -437,8 +437,9 @@ def difference(coarse: Run, fine: Run) -> dict[str, float]:
     return scaled.differences(*found, coarse.rtol)
 
 
-#: Two meshes with so many cells often show rtol = 1e-2; their error tells how many cells do.
+#: Mesh for rtol = 1e-2, from which others follow; the error of two meshes tells how many do.
 _CELLS = 32
+_FEWEST = 40  # with fewer, two meshes seldom show even the loosest rtol, and a third costs more
 _CELLS_OF_TWO_FRONTS = 56  # a second run has two fronts from its beginning
 _CELLS_POWER = 0.32  # of 1e-2 / rtol: a little more than the third power that the steps ask for
 _CELLS_PER_DECADE = 0.15  # untouched glass takes cells by its decades
@@ -462,7 +463,8 @@ def _refine(problem: scaled.Problem, units: _Units, rtol: float, tol: float) -> 
     """Solve on finer and finer meshes until the estimated error is below ``rtol``."""
     decades = max(np.log10(problem.thickness / (2 * problem.depth)), 0.0)
     cells = _CELLS if problem.earlier is None else _CELLS_OF_TWO_FRONTS
-    cells = round(cells * (0.01 / rtol) ** _CELLS_POWER * (1 + _CELLS_PER_DECADE * decades))
+    cells = max(cells * (0.01 / rtol) ** _CELLS_POWER, _FEWEST)
+    cells = round(cells * (1 + _CELLS_PER_DECADE * decades))
     tol *= _GROWTH**2
     coarse, failure, stuck = None, "", 0
     while cells <= _MOST_CELLS and stuck < _MOST_STUCK:
