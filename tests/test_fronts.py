@@ -279,6 +279,14 @@ def test_a_tangent_that_is_not_the_lowest_is_no_plateau():
             foreign_diffusivity_from_plateau(TWO_BANDS, plateau)
 
 
+def test_a_plateau_on_a_fraction_that_is_tried_is_its_own_tangent():
+    """The inverse holds on the points of its own search too, where no other chord is as low."""
+    y = np.linspace(1e-3, 1.0, 2000)[100:300:20]
+    D_foreign = foreign_diffusivity_from_plateau(PAPER, y)
+    np.testing.assert_allclose(D_foreign, PAPER(y) * (1 + PAPER.log_slope(y)), rtol=1e-12)
+    np.testing.assert_allclose([front(PAPER, m).plateau for m in D_foreign], y, rtol=1e-8)
+
+
 # --- conservation ---
 
 
@@ -522,12 +530,12 @@ def test_equation_3_solves_the_three_flux_balances_it_comes_from(D_front, D_rep,
 def test_densities_may_be_given_as_fractions():
     """Only ratios of densities enter: the same result in m^-3 and as fractions, and in arrays."""
     fractions = foreign_diffusivity_from_zones(1.0, 0.01, 1e-4, 1.0, 0.1, [1.0, 5.0], -2.0)
-    N = 1.38e28
-    absolute = foreign_diffusivity_from_zones(
-        1.0, 0.01, 1e-4, N, 0.1 * N, N * np.array([1.0, 5.0]), -2.0
-    )
-    assert fractions.shape == (2,)
-    np.testing.assert_allclose(fractions, absolute, rtol=1e-13)
+    for N in (1.38e28, 1.5e-30):
+        absolute = foreign_diffusivity_from_zones(
+            1.0, 0.01, 1e-4, N, 0.1 * N, N * np.array([1.0, 5.0]), -2.0
+        )
+        assert fractions.shape == (2,)
+        np.testing.assert_allclose(fractions, absolute, rtol=1e-13)
 
 
 # --- refusals ---
