@@ -200,6 +200,20 @@ def test_no_sample_leaves_the_bounds(fit):
         cait.sample_posterior(fit, 15_000_000)
 
 
+def test_nothing_is_sampled_where_the_model_yields_no_number(fit, monkeypatch):
+    """A likelihood that breaks half a standard error above the best width ends the posterior."""
+    sound, p = type(fit.likelihood).residuals, fit.parameters["fwhm"]
+    edge = p.value + 0.5 * p.error
+
+    def breaking(self, parameters):
+        found = sound(self, parameters)
+        return found if parameters["fwhm"].value < edge else np.full_like(found, np.nan)
+
+    monkeypatch.setattr(type(fit.likelihood), "residuals", breaking)
+    posterior = cait.sample_posterior(fit, 1000, seed=6)
+    assert posterior.samples[:, posterior.names.index("fwhm")].max() < edge
+
+
 def test_where_importance_fails_an_ensemble_of_walkers_takes_over(fit, monkeypatch):
     """Four walkers a parameter; what counts is their number over the correlation time."""
     monkeypatch.setattr(uncertainty.array_stats, "psislw", lambda ratio: (ratio, 0.9))
@@ -227,10 +241,24 @@ def test_the_profile_of_what_is_known_beforehand_holds_its_prior(fit):
 
 def test_the_bootstrap_agrees_with_the_curvature(fit):
     """Twelve repeats: their spread is good to 20 %."""
-    found = cait.uncertainty.bootstrap(fit, 12, seed=2)["fwhm"]
+    told = []
+    found = cait.uncertainty.bootstrap(fit, 12, 2, lambda share, _: told.append(share))["fwhm"]
     error = fit.parameters["fwhm"].error
     assert 0.5 * error < found.std(ddof=1) < 1.7 * error
     assert abs(found.mean() - fit.fwhm) < error
+    assert told == pytest.approx(np.arange(13) / 12)
+
+
+def test_no_counts_are_drawn_where_none_are_expected(fit):
+    """Poisson's law of mean zero is zero, without a background."""
+    (experiment,) = fit.experiments
+    dark = replace(
+        experiment,
+        expected={ion: 0 * counts for ion, counts in experiment.expected.items()},
+        profile=replace(experiment.profile, background=dict.fromkeys(experiment.expected, 0.0)),
+    )
+    drawn = uncertainty._drawn(replace(fit, experiments=(dark,)), 0, np.random.default_rng(0))
+    assert not any(counts.any() for counts in drawn.profile.counts.values())
 
 
 def test_the_information_of_all_data_adds_up_to_the_covariance(fit):
