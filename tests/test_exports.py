@@ -146,6 +146,7 @@ def test_a_cameca_export_is_read_with_a_time_axis_for_each_species(saved, sep, d
     assert (recording.counts("^41K+") == 0).all()
     np.testing.assert_array_equal(recording.time["B+"], TIME + 2)
     assert recording.total_time == 15.0
+    assert not recording.fractions_tell  # rates are no whole numbers
 
 
 def test_peak_jumping_channels_keep_their_counts_and_tell_their_lag(saved):
@@ -213,6 +214,14 @@ def every(recording):
     return [recording.counts(ion) for ion in IONS]
 
 
+def ending(text, cycles):
+    """The last of five species is counted in so many cycles."""
+    lines = text.split("\n")
+    for i in range(9 + cycles, 15):
+        lines[i] = ";".join(lines[i].split(";")[:12])
+    return "\n".join(lines)
+
+
 def last_row_short(text, sep):
     """Cut the last line of data in the middle."""
     return text.rstrip().rsplit(sep, 2)[0] + "\n"
@@ -252,6 +261,9 @@ def last_row_short(text, sep):
         (MAGNETIC.replace("*** DATA START ***", ""), r"line 1: expected a section '\*\*\* DATA S"),
         (MAGNETIC.replace("I[cnt/s]", "C[at/cm3]"), "line 9: expected total in counts/s .*at/cm3"),
         (MAGNETIC.replace("Depth[nm];I", "I[V];Depth[nm];I"), "line 8: expected one species"),
+        (MAGNETIC.replace("Depth[nm];I[cnt/s]", "I[cnt/s];Depth[nm]", 1), "line 9: .* blocks"),
+        (ending(MAGNETIC, 0), r"line 9: expected two cycles of \^41K\+, found 0"),
+        (ending(MAGNETIC, 1), r"line 10: expected two cycles of \^41K\+, found 1"),
         (MAGNETIC.replace("Li+;;;", "Li+;;", 1), "line 8: expected one species above each"),
         (MAGNETIC.replace("Li+;;;", "B+;;;", 1), "line 8: expected different channel labels"),
         (MAGNETIC.replace("\n4.00000E+00", "\n4.00x"), "line 12: expected a number"),
