@@ -2,7 +2,7 @@
 
     python benchmarks/versions.py                        # all settings, about 20 minutes each
     python benchmarks/versions.py oldest-3.11            # one of them
-    python benchmarks/versions.py newest-3.13 -k wasm    # what follows goes to pytest
+    python benchmarks/versions.py newest-3.13 -k front   # what follows goes to pytest
 
 Each setting is a Python and the way uv resolves ``pyproject.toml``: the lowest versions that it
 allows, or the highest there are. The environments live in ``.venv-versions``. The tests that need

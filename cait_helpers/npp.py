@@ -437,9 +437,8 @@ def difference(coarse: Run, fine: Run) -> dict[str, float]:
     return scaled.differences(*found, coarse.rtol)
 
 
-#: Mesh for rtol = 1e-2, from which others follow; the error of two meshes tells how many do.
-_CELLS = 32
-_FEWEST = 40  # with fewer, two meshes seldom show even the loosest rtol, and a third costs more
+_CELLS = 32  # of the first mesh, at rtol = 1e-2 by the power below; two meshes tell how many do
+_FEWEST = 40  # with fewer a third mesh is needed too often, which costs more than it saves
 _CELLS_OF_TWO_FRONTS = 56  # a second run has two fronts from its beginning
 _CELLS_POWER = 0.32  # of 1e-2 / rtol: a little more than the third power that the steps ask for
 _CELLS_PER_DECADE = 0.15  # untouched glass takes cells by its decades
