@@ -61,7 +61,7 @@ STUDIES = {
     "departures": Study(
         "departures.py 5000 40",
         "held {held} of {fitted}; median half-width {half} meV; scatter of the estimates {scatter}",
-        "{seed} +{made} +{found} +{inner_low}-+{inner_high} +{low}- *{high} +(?:yes|NO)",
+        "{seed} +{made} +{found} +{inner_low}- *{inner_high} +{low}- *{high} +(?:yes|NO)",
     ),
     "calls": Study("hostile.py", "{calls} calls of {doors} doors, {faults} faults"),
     "files": Study(
@@ -95,6 +95,8 @@ def result(name: str, printed: str, command: str = "") -> dict:
     entry = {"command": f"python benchmarks/{command or study.command}", "found": found[-1]}
     if study.row:
         entry["rows"] = numbers(r"(?m)^ *" + study.row, printed)
+        if len(entry["rows"]) != entry["found"]["fitted"]:
+            raise ValueError(f"{name}: of its cases {len(entry['rows'])} could be read")
     return entry
 
 

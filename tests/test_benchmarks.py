@@ -15,6 +15,7 @@ import peers
 import problems
 import results
 import stencil
+import studies
 
 
 def disturbed(problem, mesh, seed=1):
@@ -215,3 +216,22 @@ def test_what_was_not_measured_is_in_the_table_too():
     """An interrupted run leaves rows that say so; ours count for both classes."""
     text = results.table({"rows": []})
     assert text.count("not measured") == 2 * 3 * len(results.CODES) - 6
+
+
+DEPARTURES = """seed   made  found         counting           total held  misfit fit budget  cause
+5000  201.7  209.3   209.0- 209.7   171.3- 240.2 yes     1.3   2.0    33.1  thermal 0.861
+5001  187.7   99.3    99.0-  99.7    81.3- 120.2 NO      1.3   2.0    33.1  sharp 0.901
+5002  187.7  refused: the profile of Rb+ is not native glass at its end; sharp 0.871
+held 1 of 2; median half-width 27.1 meV; scatter of the estimates 40.1 meV
+"""
+
+
+def test_a_study_is_read_with_every_one_of_its_cases():
+    read = studies.result("departures", DEPARTURES)
+    assert read["found"] == {"held": 1, "fitted": 2, "half": 27.1, "scatter": 40.1}
+    ends = [(row["inner_high"], row["low"], row["high"]) for row in read["rows"]]
+    assert ends == [(209.7, 171.3, 240.2), (99.7, 81.3, 120.2)]
+    with pytest.raises(ValueError, match="of its cases 1 could"):
+        studies.result("departures", DEPARTURES.replace("209.0- 209.7", "209.0 - ?"))
+    with pytest.raises(ValueError, match="does not end"):
+        studies.result("departures", DEPARTURES.partition("held")[0])
