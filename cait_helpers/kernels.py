@@ -174,7 +174,7 @@ def weigh(x, w, state, width):
 @jit
 def fractions(p, x, state, y):
     """Fill ``y[c, i]`` from the amounts; the native ion from Gauss's law."""
-    n, k = state.shape
+    n, k = state.shape[0], len(p.half_hops)
     left = 0.0
     for c in range(n):
         per_h = 1.0 / (x[c + 1] - x[c])
@@ -206,7 +206,7 @@ def drop_error(p, x, width, state, y, D, dD_dy, errors):
     Few native ions left behind carry much of the current: errors of the amounts that are small
     among all ions need not be small there. ``y``, ``D`` and ``dD_dy`` as left by ``stabilise``.
     """
-    n, k = state.shape
+    n, k = state.shape[0], len(p.half_hops)
     native = k - 1
     total = 0.0
     for c in range(n - 1):
@@ -235,7 +235,7 @@ def rhs(p, x, w, state, drive, width, motion, numerical_D, y, per_time, out):
     of the start of the step, and what the mesh makes of it, ``motion``. Constant weights make the
     drop a linear function of the state, which a Rosenbrock method holds exactly in each stage.
     """
-    n, k = state.shape
+    n, k = state.shape[0], len(p.half_hops)
     native = k - 1
     fractions(p, x, state, y)
     for i in range(native):
@@ -296,7 +296,7 @@ def rest_field(p, x, state, drive):
     ``drive`` is the current or the voltage. The sheet charge is attached as ions of the beam. By
     Newton's method, face by face; the first step is all where drift is proportional to the field.
     """
-    n, k = state.shape
+    n, k = state.shape[0], len(p.half_hops)
     plain = Setting(p.lam2, p.table, p.edges, p.half_hops, p.bottom, p.beam, False, 0.0)
     room = make_room(x, k)
     weigh(x, room.w, state, room.width)
@@ -331,7 +331,7 @@ def rest_field(p, x, state, drive):
             step = (wanted - current[c]) / slope[c]
             field[c] += step
             change = max(change, abs(step) / (1e-9 + abs(field[c])))
-        if change < 1e-9 or np.max(p.half_hops) == 0.0:
+        if change < 1e-9 or max(p.half_hops) == 0.0:
             break
     for c in range(n):
         state[c, k - 1] = field[c]
@@ -344,7 +344,7 @@ def jacobian(p, x, w, state, dt_ds, numerical_D, y, D, dD_dy, shift, lower, diag
 
     ``y`` as left by ``rhs``; ``D`` and ``dD_dy`` as left by ``stabilise``.
     """
-    n, k = state.shape
+    n, k = state.shape[0], len(p.half_hops)
     native = k - 1
     per_lam2 = 1.0 / p.lam2
     lower[:], diag[:], upper[:] = 0.0, 0.0, 0.0
@@ -411,7 +411,7 @@ def rhs_change(p, x, w, state, dt_ds, drive, tilt, width, numerical_D, y, D, dD_
     ``tilt`` is d(current)/ds. Not by differences: the fluxes are small differences of large terms,
     and of two that are alike to six digits the noise would run the step control.
     """
-    n, k = state.shape
+    n, k = state.shape[0], len(p.half_hops)
     native = k - 1
     for i in range(native):
         out[0, i] = 0.0
@@ -588,7 +588,7 @@ def stabilise(p, x, w, state, dt_ds, y, D, dD_dy, numerical_D):
     smooth monotone data keep the second-order central flux. The native ion makes room for what
     numerical diffusion moves. Leaves D and dD/dy of all ions at the faces in ``D`` and ``dD_dy``.
     """
-    n, k = state.shape
+    n, k = state.shape[0], len(p.half_hops)
     native = k - 1
     fractions(p, x, state, y)
     for c in range(n - 1):
@@ -645,7 +645,7 @@ def fill_holes(p, x, state, y):
     Nor are there fewer native ions than never move. Conserves every ion. Returns the most that
     lacked, as a negative fraction; the step control keeps it below the time error.
     """
-    n, k = state.shape
+    n, k = state.shape[0], len(p.half_hops)
     native = k - 1
     lowest = 0.0
     for _ in range(5):
@@ -916,7 +916,7 @@ def rosenbrock_step(p, x, state, load, dt_ds, motion, ds, room):
 @jit
 def error_in_time(p, t, dt_ds, ds, tol, room):
     """Estimated error of a step over the tolerance."""
-    n, k = room.trial.shape
+    n, k = room.trial.shape[0], len(p.half_hops)
     native = k - 1
     wrong_of, x_end = room.stages[3], room.x_end
     # The field counts by the charge that it stands for: it follows the ions at once.

@@ -310,7 +310,7 @@ def _scale(glass, ions, native, beam, drive, until, start, hop_length, rtol) -> 
             table=table,
             edges=edges,
             bottom=laws.immobile_share(table[-1], edges[-1]),
-            half_hops=0.5 * np.array(hops) / _NM,
+            half_hops=tuple(0.5 * hop / _NM for hop in hops),
             beam=names.index(beam),
             potentiostatic=potentiostatic,
             # a recorded voltage may be zero for a while, as long as the glass is untouched
@@ -445,6 +445,7 @@ _CELLS_PER_DECADE = 0.15  # untouched glass takes cells by its decades
 _SAFETY = 2.1  # times what two meshes tell: at 1.7 one random problem in forty errs by more
 _OF_WORST = 0.125  # of the error at one place: two meshes may both miss the tail of a front
 _GROWTH = 1.5  # of the cells from mesh to mesh: cheap enough, and far enough apart to tell
+_ORDER = 1.5  # at which the errors of coarse meshes fall: one that just fails costs as much again
 
 
 def _estimate(coarse: scaled.Solution, fine: scaled.Solution, rtol: float) -> dict[str, float]:
@@ -483,7 +484,7 @@ def _refine(problem: scaled.Problem, units: _Units, rtol: float, tol: float) -> 
             if run.resolved:
                 return run
             failure = f"with {cells} cells: {'; '.join((*run.doubts, *run.flags))}"
-            growth = 1.1 * np.sqrt(max(estimate.values()) / rtol)
+            growth = 1.1 * (max(estimate.values()) / rtol) ** (1 / _ORDER)
             growth = min(max(_GROWTH, growth), 3.0)
         if fine.level == 0:  # a front would pull all places back to its own
             most = 1 - fine.native.min()
