@@ -12,14 +12,15 @@ from numba import carray, types
 from cait_helpers import elementary, kernels, reading
 
 i4, f8, at = types.int32, types.float64, types.CPointer(types.float64)
+TWO, THREE = (0.0, 0.0), (0.0, 0.0, 0.0)  # ions, whose drift is in proportion to the field
 
 
 @elementary.jit
-def setting(k, pieces, table, lam2, beam, potentiostatic):
-    """Laws without an edge, drift in proportion to the field, and a drive that never pauses."""
-    laws = carray(table, (k, pieces, 4))
-    none = np.zeros(k)
-    return kernels.Setting(lam2, laws, none, none, 0.0, beam, potentiostatic != 0, 0.0)
+def setting(hops, pieces, table, lam2, beam, potentiostatic):
+    """Laws without an edge, and a drive that never pauses."""
+    laws = carray(table, (len(hops), pieces, 4))
+    none = np.zeros(len(hops))
+    return kernels.Setting(lam2, laws, none, hops, 0.0, beam, potentiostatic != 0, 0.0)
 
 
 def table(pieces, floor, D_bulk, sigma, occupancy, kT, unit, out):
@@ -32,29 +33,35 @@ def untouched_mesh(surface, thickness, cells, x):
     carray(x, cells + 1)[:] = kernels.untouched_mesh(surface, thickness, cells)
 
 
-def rest_field(cells, k, pieces, table, lam2, beam, potentiostatic, x, state, drive):
-    p = setting(k, pieces, table, lam2, beam, potentiostatic)
-    kernels.rest_field(p, carray(x, cells + 1), carray(state, (cells, k)), drive)
+def rest_field(cells, pieces, table, lam2, beam, potentiostatic, x, state, drive):
+    p = setting(TWO, pieces, table, lam2, beam, potentiostatic)
+    kernels.rest_field(p, carray(x, cells + 1), carray(state, (cells, 2)), drive)
 
 
 def advance(
     cells, k, pieces, table, lam2, beam, potentiostatic, x, state, drive, t_end, charge_end, tol,
     first_step, surface, max_steps, history, out,
 ):  # fmt: skip
-    p = setting(k, pieces, table, lam2, beam, potentiostatic)
+    nodes, amounts = carray(x, cells + 1), carray(state, (cells, k))
     knots, values = carray(drive, (2, 2))
-    verdict, steps, rejected, factorisations, lowest, strongest = kernels.advance(
-        p, carray(x, cells + 1), carray(state, (cells, k)), knots, values, t_end, charge_end,
-        tol, first_step, surface, True, max_steps, carray(history, (max_steps + 1, 4)),
-    )  # fmt: skip
-    out[0], out[1], out[2], out[3] = verdict, steps, rejected, factorisations
-    out[4], out[5] = lowest, strongest
+    passed = carray(history, (max_steps + 1, 4))
+    if k == 2:
+        found = kernels.advance(
+            setting(TWO, pieces, table, lam2, beam, potentiostatic), nodes, amounts, knots, values,
+            t_end, charge_end, tol, first_step, surface, True, max_steps, passed,
+        )  # fmt: skip
+    else:
+        found = kernels.advance(
+            setting(THREE, pieces, table, lam2, beam, potentiostatic), nodes, amounts, knots,
+            values, t_end, charge_end, tol, first_step, surface, True, max_steps, passed,
+        )  # fmt: skip
+    out[0], out[1], out[2], out[3], out[4], out[5] = found
 
 
-def fractions(cells, k, lam2, beam, x, state, y):
-    nodes, found = carray(x, cells + 1), carray(y, (cells, k))
-    p = setting(1, 0, y, lam2, beam, 0)
-    kernels.fractions(p, nodes, carray(state, (cells, k)), found)
+def fractions(cells, lam2, beam, x, state, y):
+    nodes, found = carray(x, cells + 1), carray(y, (cells, 2))
+    p = setting(TWO, 0, y, lam2, beam, 0)
+    kernels.fractions(p, nodes, carray(state, (cells, 2)), found)
 
 
 def sample(cells, k, x, y, points, places, out):
@@ -160,12 +167,12 @@ def blur(points, x, y, edges, places, sigma, out):
 DOORS = {
     "table": (table, (i4, f8, f8, f8, f8, f8, f8, at)),
     "untouched_mesh": (untouched_mesh, (f8, f8, i4, at)),
-    "rest_field": (rest_field, (i4, i4, i4, at, f8, i4, i4, at, at, f8)),
+    "rest_field": (rest_field, (i4, i4, at, f8, i4, i4, at, at, f8)),
     "advance": (
         advance,
         (i4, i4, i4, at, f8, i4, i4, at, at, at, f8, f8, f8, f8, f8, i4, at, at),
     ),
-    "fractions": (fractions, (i4, i4, f8, i4, at, at, at)),
+    "fractions": (fractions, (i4, f8, i4, at, at, at)),
     "sample": (sample, (i4, i4, at, at, i4, at, at)),
     "front": (front, (i4, at, at, at)),
     "landscape": (landscape, (i4, f8, f8, f8, i4, f8, at)),

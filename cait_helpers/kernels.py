@@ -57,6 +57,9 @@ each ion's hop length (nm; zero for a drift in proportion to the field), ``botto
 the native ions that never moves, ``beam`` the number of the ion that the beam delivers. Under a
 voltage ``clock_floor`` keeps the clock going where the current may vanish:
 ds = (current + clock_floor) dt.
+
+``half_hops`` is a tuple: numba knows its length, and unrolls the loops over the ions, which saves
+a quarter of the time.
 """
 
 Now = namedtuple("Now", "t charge dt_ds dq_ds bend ds_before value integral")

@@ -46,7 +46,7 @@ def problem(seed: int, ions: int, cells: int = 7):
 
 def setting(table, beam=0, potentiostatic=False, clock_floor=0.0, hops=None) -> kernels.Setting:
     rows, edges = table
-    half = np.zeros(edges.size) if hops is None else 0.5 * np.asarray(hops)
+    half = (0.0,) * edges.size if hops is None else tuple(0.5 * np.asarray(hops, dtype=float))
     return kernels.Setting(LAM2, rows, edges, half, 0.0, beam, potentiostatic, clock_floor)
 
 

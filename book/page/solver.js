@@ -105,12 +105,12 @@ function run(q, s, cells, tol) {
   table.numbers.set([q.D_foreign / s.unit, NaN]);
   const held = [table.at, s.lam2, 0, s.potentiostatic ? 1 : 0];
   call("untouched_mesh", s.surface, s.thickness, cells, x.at);
-  call("rest_field", cells, 2, PIECES, ...held, x.at, state.at, s.drive);
+  call("rest_field", cells, PIECES, ...held, x.at, state.at, s.drive);
   call(
     "advance", cells, 2, PIECES, ...held, x.at, state.at, drive.at, s.t_end, s.charge_end, tol,
     0.2 * s.surface, s.surface, MAX_STEPS, history.at, out.at,
   );
-  call("fractions", cells, 2, s.lam2, 0, x.at, state.at, y.at);
+  call("fractions", cells, s.lam2, 0, x.at, state.at, y.at);
   const [verdict, steps, , , lowest, strongest] = out.numbers;
   const rows = history.numbers, ends = y.numbers;
   const column = (m, scale) => Float64Array.from({ length: steps + 1 }, (_, n) => rows[4 * n + m] * scale);
