@@ -445,7 +445,7 @@ _CELLS_PER_DECADE = 0.15  # untouched glass takes cells by its decades
 _SAFETY = 2.1  # times what two meshes tell: at 1.7 one random problem in forty errs by more
 _OF_WORST = 0.125  # of the error at one place: two meshes may both miss the tail of a front
 _GROWTH = 1.5  # of the cells from mesh to mesh: cheap enough, and far enough apart to tell
-_ORDER = 1.5  # at which the errors of coarse meshes fall: one that just fails costs as much again
+_ORDER = 1.5  # of coarse meshes, not 2: the mesh after one that just fails costs twice as much
 
 
 def _estimate(coarse: scaled.Solution, fine: scaled.Solution, rtol: float) -> dict[str, float]:
@@ -484,8 +484,9 @@ def _refine(problem: scaled.Problem, units: _Units, rtol: float, tol: float) -> 
             if run.resolved:
                 return run
             failure = f"with {cells} cells: {'; '.join((*run.doubts, *run.flags))}"
-            growth = 1.1 * (max(estimate.values()) / rtol) ** (1 / _ORDER)
-            growth = min(max(_GROWTH, growth), 3.0)
+            missing = max(estimate.values()) / rtol
+            growth = min(1.1 * missing ** (1 / _ORDER), _MOST_CELLS / cells)
+            growth = min(max(_GROWTH, growth, 1.1 * np.sqrt(missing)), 3.0)
         if fine.level == 0:  # a front would pull all places back to its own
             most = 1 - fine.native.min()
             tol = min(tol, min(0.2 * rtol, 6e-4) * max(most, 1e-4))
