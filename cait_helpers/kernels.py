@@ -39,7 +39,8 @@ CATCH_UP = 0.45  # of the way to the wanted mesh in a step: all of it would foll
 CELL_CHANGE = 0.09  # change of the fractions over a cell: a dozen cells resolve a front
 GRADE = 0.35  # growth of the cells with the distance: a ratio of about 1.4 between neighbours
 UNTOUCHED = 1e-3  # change of the native fraction below which cells may grow faster still
-SMOOTH = 0.0375  # of the cells, in steps squared, by each of four passes: a fifth moves as one
+SMOOTHINGS = 0.3  # a cell: nearly a fifth of the mesh then moves as one
+PASSES = 25  # at one distance, where twice as many are not enough: the rest at twice the distance
 AT_REST = 1e-3  # of the two cells beside it may a node still move when the first mesh is done
 ROUNDING = 1e-9  # of a voltage, that the difference of two integrals may leave of none
 TRACE = 1e-30  # of N: no ion at all
@@ -690,6 +691,19 @@ def fill_holes(p, x, state, y):
 
 
 @jit
+def smooth(rho, reach):
+    """Take a quarter, a half and a quarter of three cells, each ``reach`` from the next."""
+    n = rho.size
+    for first in range(reach):
+        before = rho[first]
+        for c in range(first, n, reach):
+            here = rho[c]
+            after = rho[c + reach] if c + reach < n else here
+            rho[c] = 0.25 * before + 0.5 * here + 0.25 * after
+            before = here
+
+
+@jit
 def equidistribute(x, y, surface, size, goal):
     """Nodes ``goal``, any number of them, of the mesh that the solution asks for.
 
@@ -721,18 +735,16 @@ def equidistribute(x, y, surface, size, goal):
     rho = size
     for c in range(n):
         rho[c] = 1.0 / size[c]
-    # Smoothing takes the noise of the discrete solution out of the motion of the nodes: each cell
-    # remembers those before it, then those behind it, twice.
-    spread = SMOOTH * n
-    fresh = (math.sqrt(1.0 + 4.0 * spread) - 1.0) / (2.0 * spread)
-    for _ in range(2):
-        mean = rho[0]
-        for c in range(n):
-            mean += fresh * (rho[c] - mean)
-            rho[c] = mean
-        for c in range(n - 1, -1, -1):
-            mean += fresh * (rho[c] - mean)
-            rho[c] = mean
+    # Smoothing takes the noise of the discrete solution out of the motion of the nodes. A pass over
+    # cells at twice the distance does the work of four.
+    left, reach = SMOOTHINGS * n, 1
+    while left >= 1.0:
+        passes = int(left)
+        if passes > 2 * PASSES:
+            passes = PASSES
+        for _ in range(passes):
+            smooth(rho, reach)
+        left, reach = 0.25 * (left - passes), 2 * reach
     total = 0.0
     for c in range(n):
         total += rho[c] * (x[c + 1] - x[c])

@@ -17,6 +17,7 @@ from . import kernels, reading
 from .checks import Array
 
 MAX_STEPS = 5_000
+STEPS_PER_CELL = 5  # are more, where there are more than a thousand cells
 STEPS_AT_CORNER = 1_000  # a front with a corner that takes more takes too many
 FIRST_STEP = 0.2  # of the first cell's charge
 SMALL = 1e-6  # of N: an error of a fraction that never matters
@@ -151,7 +152,7 @@ def solve(problem: Problem, cells: int, mesh: Array | None, rtol: float, tol: fl
     kernels.fractions(setting, nodes, state, y)
     first = np.diff(nodes) @ y
     first[setting.beam] += setting.lam2 * state[0, -1]
-    most_steps = STEPS_AT_CORNER if problem.corner else MAX_STEPS
+    most_steps = STEPS_AT_CORNER if problem.corner else max(MAX_STEPS, STEPS_PER_CELL * cells)
     history = np.zeros((most_steps + 1, 4))
     verdict, steps, rejected, factorisations, lowest, strongest = kernels.advance(
         setting, nodes, state, problem.knots, problem.values, problem.t_end, problem.charge_end,
