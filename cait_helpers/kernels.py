@@ -40,7 +40,7 @@ CELL_CHANGE = 0.09  # change of the fractions over a cell: a dozen cells resolve
 GRADE = 0.35  # growth of the cells with the distance: a ratio of about 1.4 between neighbours
 UNTOUCHED = 1e-3  # change of the native fraction below which cells may grow faster still
 SMOOTHINGS = 0.3  # a cell: nearly a fifth of the mesh then moves as one
-PASSES = 25  # at one distance, where twice as many are not enough: the rest at twice the distance
+PASSES = 25  # over one distance, if twice as many are too few; then over twice the distance
 AT_REST = 1e-3  # of the two cells beside it may a node still move when the first mesh is done
 ROUNDING = 1e-9  # of a voltage, that the difference of two integrals may leave of none
 TRACE = 1e-30  # of N: no ion at all
@@ -691,16 +691,27 @@ def fill_holes(p, x, state, y):
 
 
 @jit
-def smooth(rho, reach):
-    """Take a quarter, a half and a quarter of three cells, each ``reach`` from the next."""
+def smooth(rho):
+    """Spread each number over its neighbours, as far as the root of 0.15 times their number.
+
+    A pass takes a quarter, a half and a quarter of three numbers, over twice the distance with the
+    effect of four passes.
+    """
     n = rho.size
-    for first in range(reach):
-        before = rho[first]
-        for c in range(first, n, reach):
-            here = rho[c]
-            after = rho[c + reach] if c + reach < n else here
-            rho[c] = 0.25 * before + 0.5 * here + 0.25 * after
-            before = here
+    left, reach = SMOOTHINGS * n, 1
+    while left >= 1.0:
+        passes = int(left)
+        if passes > 2 * PASSES:
+            passes = PASSES
+        for _ in range(passes):
+            for first in range(reach):
+                before = rho[first]
+                for c in range(first, n, reach):
+                    here = rho[c]
+                    after = rho[c + reach] if c + reach < n else here
+                    rho[c] = 0.25 * before + 0.5 * here + 0.25 * after
+                    before = here
+        left, reach = 0.25 * (left - passes), 2 * reach
 
 
 @jit
@@ -735,16 +746,7 @@ def equidistribute(x, y, surface, size, goal):
     rho = size
     for c in range(n):
         rho[c] = 1.0 / size[c]
-    # Smoothing takes the noise of the discrete solution out of the motion of the nodes. A pass over
-    # cells at twice the distance does the work of four.
-    left, reach = SMOOTHINGS * n, 1
-    while left >= 1.0:
-        passes = int(left)
-        if passes > 2 * PASSES:
-            passes = PASSES
-        for _ in range(passes):
-            smooth(rho, reach)
-        left, reach = 0.25 * (left - passes), 2 * reach
+    smooth(rho)  # takes the noise of the discrete solution out of the motion of the nodes
     total = 0.0
     for c in range(n):
         total += rho[c] * (x[c + 1] - x[c])

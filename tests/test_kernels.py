@@ -459,6 +459,25 @@ def test_the_mesh_gathers_where_the_fractions_change(place, width):
     assert grown.max() < 3 and grown.min() > 1 / 3
 
 
+@pytest.mark.parametrize("cells", [40, 160, 170, 600, 2500])
+def test_the_mesh_is_smoothed_alike_however_many_cells_it_has(cells):
+    """One spike becomes a bell with the root of 0.15 times their number, without a ripple."""
+    rho = np.zeros(cells)
+    rho[cells // 2] = 1.0
+    kernels.smooth(rho)
+    away = np.arange(cells) - cells // 2
+    assert rho.sum() == pytest.approx(1.0, rel=1e-4)  # hardly any has come to the ends
+    assert np.sqrt(rho @ away**2) == pytest.approx(np.sqrt(0.15 * cells), rel=0.03)
+    bell = np.exp(-0.5 * away**2 / (0.15 * cells)) / np.sqrt(2 * np.pi * 0.15 * cells)
+    assert np.abs(rho - bell).max() < 0.05 * bell.max()
+    even = np.full(cells, 3.0)
+    kernels.smooth(even)
+    np.testing.assert_allclose(even, 3.0, rtol=1e-14)
+    noise = (-1.0) ** np.arange(cells)
+    kernels.smooth(noise)
+    assert np.abs(noise[cells // 2]) < 1e-12
+
+
 def test_untouched_glass_has_a_mesh_at_rest():
     """From the surface's cell to the back, growing steadily; laying it out again moves nothing."""
     x = kernels.untouched_mesh(0.01, 5e5, 60)
