@@ -196,8 +196,7 @@ def _width(
 ) -> tuple[float, float]:
     """FWHM (eV) of the landscape and its standard error; with ``freedom`` widened by a misfit."""
     names = free_names(parameters)
-    at = likelihood.coordinates(likelihood.settings(0, values_of(parameters)))
-    width = full_width(likelihood.landscape(0, at).sed) * parameters["temperature"].value
+    width = full_width(likelihood.sed(0, likelihood.settings(0, values_of(parameters))))
     if freedom is None:
         spread = covariance(likelihood, parameters)
     else:

@@ -363,7 +363,7 @@ class LandscapeFit:
     @property
     def sed(self):
         """The landscape; None for a table of D, which has none."""
-        return getattr(self.likelihood.landscape(0, self._coordinates(0)), "sed", None)
+        return self.likelihood.sed(0, self.likelihood.settings(0, values_of(self.parameters)))
 
     def report(self) -> str:
         """Parameters with their 95 % intervals, a line each."""
@@ -635,9 +635,8 @@ def _result(
     for name, variance in zip(free, np.diag(spread), strict=True):
         parameters[name].widened = float(np.sqrt(max(variance, 0.0)))
     interval = {p.key: p.interval() for p in parameters.values() if p.vary and p.key}
-    at = likelihood.coordinates(likelihood.settings(0, values))
     try:
-        fwhm = full_width(likelihood.landscape(0, at).sed)
+        fwhm = full_width(likelihood.sed(0, likelihood.settings(0, values)))
     except (AttributeError, ValueError):  # no distribution, or not down to its half
         fwhm = float("nan")
     return LandscapeFit(

@@ -381,6 +381,12 @@ class Likelihood:
             )
         return self._laws[key]
 
+    def sed(self, number: int, settings: Mapping[str, float]):
+        """The landscape itself, at the temperature that is true; None for a table of D."""
+        temperature = self.experiments[number].case.glass.temperature * settings["temperature"]
+        occupancy, filling = settings["occupancy"], self.assumed.filling
+        return getattr(self.family.law(settings, 1.0, temperature, occupancy, filling), "sed", None)
+
     def law(self, number: int, at: Mapping[str, float]) -> Law:
         """D of the native ion (m^2/s) against its fraction."""
         base, D_bulk = self.landscape(number, at), 10 ** at["log10_D_bulk"]

@@ -366,6 +366,18 @@ def test_D_bulk_is_guessed_from_the_first_currents(cases):
         assert likelihood.guess_bulk(case) == pytest.approx(TRUTH["D_BULK"], rel=0.1)
 
 
+def test_a_temperature_that_is_off_widens_the_landscape_as_it_does_its_parameter(cases, fit):
+    """All energies are fitted over kT: 2 % more kelvin are 2 % more of each, however told."""
+    parameters = cait.fit.landscape_parameters(cases)
+    parameters["temperature"].value = 1.02
+    warm = cait.fit_landscape(cases, parameters=parameters)
+    assert warm.fwhm == pytest.approx(1.02 * fit.fwhm, rel=1e-4)
+    assert warm.fwhm == pytest.approx(warm.parameters["fwhm"].value, rel=1e-6)
+    assert cait.landscape.fwhm(warm.sed) == pytest.approx(warm.fwhm, rel=1e-6)
+    low, high = warm.interval["fwhm"]
+    assert low < warm.fwhm < high
+
+
 def test_expected_counts_are_scale_and_background_deep_in_the_glass(fit):
     """There the native fraction is one and the foreign one is zero."""
     for run, case, profile in ((x.run, x.case, x.profile) for x in fit.experiments):
