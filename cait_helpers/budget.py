@@ -47,12 +47,12 @@ class Row:
     what: str
     stated: str
     alternative: str
-    fwhm: float
-    error: float
-    shift: float
-    chi_square: float
-    rejected: bool
-    kind: str
+    fwhm: float = np.nan
+    error: float = np.nan
+    shift: float = np.nan
+    chi_square: float = np.inf
+    rejected: bool = False
+    kind: str = "assumption"
 
     @property
     def verdict(self) -> str:
@@ -143,18 +143,6 @@ class Budget:
         return figure
 
 
-@dataclass(frozen=True)
-class _Trial:
-    """An alternative to be fitted."""
-
-    what: str
-    stated: str
-    alternative: str
-    parameters: Parameters
-    assumed: Assumptions
-    family: str
-
-
 def _doubtful(likelihood: Likelihood) -> Likelihood:
     """With backgrounds and a matrix effect free within their errors."""
     return likelihood.of([
@@ -195,25 +183,24 @@ def _width(
     likelihood: Likelihood, parameters: Parameters, square: float, freedom: int | None
 ) -> tuple[float, float]:
     """FWHM (eV) of the landscape and its standard error; with ``freedom`` widened by a misfit."""
-    names = free_names(parameters)
     width = full_width(likelihood.sed(0, likelihood.settings(0, values_of(parameters))))
     if freedom is None:
         spread = covariance(likelihood, parameters)
     else:
         misfit = judge(likelihood, parameters, square, freedom, causes=False)
         spread = widened(likelihood, parameters, misfit, square / freedom)
-    if "fwhm" not in names:
-        return width, 0.0
-    return width, float(np.sqrt(max(spread[names.index("fwhm")][names.index("fwhm")], 0.0)))
+    own = free_names(parameters).index("fwhm")
+    return width, float(np.sqrt(max(spread[own][own], 0.0)))
 
 
-def _other_family(fit: LandscapeFit, family: str, extra: dict[str, Parameter]) -> Parameters:
+def _other_family(fit: LandscapeFit, extra: dict[str, Parameter]) -> Parameters:
     found = {"fwhm": replace(fit.parameters["fwhm"])} | extra
     rest = {n: p for n, p in fit.parameters.items() if n not in fit.likelihood.family.parameters}
     return found | copied(rest)
 
 
-def _trials(fit: LandscapeFit) -> Iterator[_Trial]:
+def _trials(fit: LandscapeFit) -> Iterator[tuple[str, str, str, Parameters, Assumptions, str]]:
+    """Alternatives to be fitted: a row's first three texts, start, what is assumed, family."""
     base, assumed = fit.parameters, fit.likelihood.assumed
     fillings = {"zero": "sharp", "thermal": "Fermi-Dirac"}
     other = "thermal" if assumed.filling == "zero" else "zero"
@@ -230,32 +217,32 @@ def _trials(fit: LandscapeFit) -> Iterator[_Trial]:
         now, suffix = replace(assumed, filling=filling), ""
         if filling == other:
             suffix = f", {fillings[other]}"
-            yield _Trial("filling", stated, fillings[other], start, now, fit.family)
+            yield "filling", stated, fillings[other], start, now, fit.family
         if not base["occupancy"].vary:
             free = copied(loose)
             free["fwhm"].value = start["fwhm"].value
-            yield _Trial("vacancies", share, f"free{suffix}", free, now, fit.family)
+            yield "vacancies", share, f"free{suffix}", free, now, fit.family
         if fit.family == "gaussian":
-            start = _other_family(fit, "skewed", copied(skew)) | {"fwhm": replace(start["fwhm"])}
-            yield _Trial("shape", "gaussian", f"skewed{suffix}", start, now, "skewed")
+            start = _other_family(fit, copied(skew)) | {"fwhm": replace(start["fwhm"])}
+            yield "shape", "gaussian", f"skewed{suffix}", start, now, "skewed"
     if fit.family == "gaussian":
         cut = {"immobile": Parameter(0.003, 0.0, 0.5, moves="immobile", key="immobile")}
-        start = _other_family(fit, "immobile share", cut)
-        yield _Trial("shape", "gaussian", "immobile share", start, assumed, "immobile share")
+        start = _other_family(fit, cut)
+        yield "shape", "gaussian", "immobile share", start, assumed, "immobile share"
     for law in ("1/y", "blocking"):
         if assumed.prefactor == "none":
             now = replace(assumed, prefactor=law)
-            yield _Trial("prefactor", "none", law, base, now, fit.family)
+            yield "prefactor", "none", law, base, now, fit.family
     for factor, text in ((2.0, "twice"), (0.5, "half")):
         if assumed.drift == 1:
             now, start = replace(assumed, drift=factor), copied(base)
             for x in fit.experiments:  # the plateau tells D there: it is D elsewhere that moves
                 name = f"log10_D_{x.case.foreign_element}"
                 start[name].value = base[name].value - np.log10(factor)
-            yield _Trial("foreign D", "constant", f"{text} at plateau", start, now, fit.family)
+            yield "foreign D", "constant", f"{text} at plateau", start, now, fit.family
     if assumed.hop_length == 0:
         now = replace(assumed, hop_length=_HOP)
-        yield _Trial("drift", "linear", f"hops of {1e9 * _HOP:.2g} nm", base, now, fit.family)
+        yield "drift", "linear", f"hops of {1e9 * _HOP:.2g} nm", base, now, fit.family
 
 
 def _two_components(fit: LandscapeFit, held: list[str]) -> list[Row]:
@@ -269,7 +256,7 @@ def _two_components(fit: LandscapeFit, held: list[str]) -> list[Row]:
     try:
         seen = look(_doubtful(fit.likelihood), _freed(fit.parameters, held))
     except SimulationError:
-        return [Row("shape", stated, "two components", *[np.nan] * 3, np.inf, False, "assumption")]
+        return [Row("shape", stated, "two components")]
     scale = max(1.0, seen.chi_square / fit.degrees_of_freedom)
     for filling, name in (("zero", "sharp"), ("thermal", "Fermi-Dirac")):
         suffix = "" if filling == assumed.filling else f", {name}"
@@ -278,8 +265,8 @@ def _two_components(fit: LandscapeFit, held: list[str]) -> list[Row]:
         )
         middle, half = (low + high) / 2, (high - low) / 2
         error = float(np.hypot(half / 1.96, middle * warm.prior.sigma if warm.prior else 0.0))
-        rows.append(Row("shape", stated, f"two components{suffix}", middle, error,
-                        middle - fit.fwhm, square, False, "assumption"))  # fmt: skip
+        shape = "shape", stated, f"two components{suffix}"
+        rows.append(Row(*shape, middle, error, middle - fit.fwhm, square))
     return rows
 
 
@@ -327,9 +314,8 @@ def error_budget(fit: LandscapeFit, progress: Progress = False) -> Budget:
         freedom = fit.degrees_of_freedom if alone else None
         width, error = _width(likelihood, found, square, freedom)
         error = (1 if alone else growth) * np.sqrt(max(error**2 - counted**2, 0.0))
-        rows.append(
-            Row(what, stated, alternative, width, error, width - fit.fwhm, square, False, kind)
-        )
+        shift = width - fit.fwhm
+        rows.append(Row(what, stated, alternative, width, error, shift, square, kind=kind))
 
     with steps(progress, "error budget", len(entries) + len(trials) + 3) as tell:
         likelihood, plain = fit.likelihood, fit.parameters["fwhm"].error
@@ -346,16 +332,13 @@ def error_budget(fit: LandscapeFit, progress: Progress = False) -> Budget:
         loose = _freed(fit.parameters, held)
         row("all entries", "as stated", "all free", _doubtful(likelihood), loose, "all")
         tell(1)
-        for trial in trials:
+        for *named, start, assumed, family in trials:
             try:
-                other, found, now = refit(
-                    fit, trial.parameters, trial.assumed, trial.family, hopeless=beyond
-                )
-                row(trial.what, trial.stated, trial.alternative, _doubtful(other),
-                    _freed(found, held), "assumption", hopeless=now > beyond)  # fmt: skip
+                other, found, now = refit(fit, start, assumed, family, hopeless=beyond)
+                row(*named, _doubtful(other), _freed(found, held), "assumption",
+                    hopeless=now > beyond)  # fmt: skip
             except (FitError, SimulationError):
-                rows.append(Row(trial.what, trial.stated, trial.alternative, np.nan, np.nan,
-                                np.nan, np.inf, False, "assumption"))  # fmt: skip
+                rows.append(Row(*named))
             tell(1)
         rows += _two_components(fit, [name for name in held if name != "temperature"])
         tell(1)
