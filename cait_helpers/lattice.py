@@ -545,17 +545,10 @@ def walk_landscape(
     time = sums[:, 2]
     # the sums hold half of all windows times the slope, and all of them times the slope
     tracer, collective = sums[:, 0] / (d * ions), sums[:, 1] / (2 * d * ions)
-    results = {
-        name: float(value)
-        for names, values, unit in (
-            (("haven_ratio", "haven_error"), tracer, collective),
-            (("D_tracer", "tracer_error"), tracer, time),
-            (("D_sigma", "sigma_error"), collective, time),
-        )
-        for name, value in zip(names, ratio_of_means(values, unit), strict=True)
-    }
+    pairs = (tracer, collective), (tracer, time), (collective, time)
+    found = itertools.chain.from_iterable(ratio_of_means(*pair) for pair in pairs)
     jumps = 8 * 8 * short * landscapes
-    return LatticeWalk(lattice, sites, vacancies=sites - ions, jumps=jumps, **results)
+    return LatticeWalk(lattice, sites, sites - ions, *map(float, found), jumps)
 
 
 def walk_box(

@@ -170,10 +170,21 @@ def walk_pair(
         occupant = _occupy(filling.occupied, counts, rng)
         rate = portable_exp(energies + np.array([[0.0], [math.log(speed)]]))
         times[:] = walk_box(box, rate, guest, occupant, state, short, block)
-    held /= sums[:, 6, None, None]
-    return _measured(
-        sums, d, counts, y=native / ions, sites=sites, vacancies=sites - ions,
-        occupied=np.concatenate(list(held), axis=1), expected=np.concatenate(expected, axis=1),
+
+    time = sums[:, 6]
+    held /= time[:, None, None]
+    # the sums hold half of all windows times the slope, and all of them times the slope
+    tracer = sums[:, :2] / (d * counts)
+    for name, moved in zip(("native", "foreign"), np.abs(sums[:, :2]).sum(axis=0), strict=True):
+        if moved == 0:
+            raise RuntimeError(f"no {name} ion has moved: take more jumps, or a larger box")
+    L = sums[:, 2:6].reshape(-1, 2, 2) / (2 * d * ions)
+    mig = L.sum(axis=2) * ions / counts
+    return PairWalk(
+        native / ions, sites, sites - ions,
+        *ratio_of_means(tracer, time[:, None]), *ratio_of_means(mig, time[:, None]),
+        *ratio_of_means(L, time[:, None, None]), *ratio_of_means(tracer, mig),
+        np.concatenate(list(held), axis=1), np.concatenate(expected, axis=1),
         jumps=64 * short * landscapes,
     )  # fmt: skip
 
@@ -200,25 +211,3 @@ def _occupy(chances: Array, counts: Array, rng: np.random.Generator) -> NDArray[
     occupant[filled[native]] = np.arange(counts[0])
     occupant[filled[~native]] = counts[0] + np.arange(counts[1])
     return occupant
-
-
-def _measured(sums: Array, d: int, counts: Array, **rest) -> PairWalk:
-    """Ratios of means over the landscapes, with the errors of ratios."""
-    time = sums[:, 6]
-    # the sums hold half of all windows times the slope, and all of them times the slope
-    tracer = sums[:, :2] / (d * counts)
-    for name, moved in zip(("native", "foreign"), np.abs(sums[:, :2]).sum(axis=0), strict=True):
-        if moved == 0:
-            raise RuntimeError(f"no {name} ion has moved: take more jumps, or a larger box")
-    L = sums[:, 2:6].reshape(-1, 2, 2) / (2 * d * counts.sum())
-    mig = L.sum(axis=2) * counts.sum() / counts
-
-    results = {}
-    for name, error, values, unit in (
-        ("D_tracer", "tracer_error", tracer, time[:, None]),
-        ("D_mig", "mig_error", mig, time[:, None]),
-        ("L", "L_error", L, time[:, None, None]),
-        ("haven", "haven_error", tracer, mig),
-    ):
-        results[name], results[error] = ratio_of_means(values, unit)
-    return PairWalk(**results, **rest)
