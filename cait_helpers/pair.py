@@ -118,6 +118,7 @@ OPEN = (float(np.nextafter(0, 1)), float(np.nextafter(1, 0)))  # numbers between
 WIDEST = 500_000  # nodes of the mean over the sites; more are refused
 PURE = float(-logit(SMALLEST))  # |logit y| of a glass that counts as pure
 NEARLY_PURE = 1e-6  # 1 - y below which ln D is a straight line in y
+GRID = np.linspace(-PURE, PURE, 2 * int(np.ceil(PURE / 0.2)) + 1)  # logit y that cubics connect
 
 
 def _mean(values: Array, weights: Array) -> float:
@@ -553,14 +554,8 @@ class PairLandscape:
         kT = BOLTZMANN * temperature
         matrix = np.moveaxis(L, (0, 1), (-2, -1)) * density / (e * kT)
         level = kT * (curves.level - level)
-        flat = (*D, *(haven * D), theta, exchange, *chemical, *level, curves.K)
-        D_1, D_2, T_1, T_2, theta, exchange, C_1, C_2, mu_1, mu_2, K = (
-            np.asarray(values).reshape(shape) for values in flat
-        )
-        return PairCoefficients(
-            expit(ratios).reshape(shape), D_1, D_2, T_1, T_2, matrix.reshape(*shape, 2, 2),
-            theta, exchange, C_1, C_2, mu_1, mu_2, K,
-        )  # fmt: skip
+        flat = share[0], *D, *(haven * D), matrix, theta, exchange, *chemical, *level, curves.K
+        return PairCoefficients(*(values.reshape(shape + values.shape[1:]) for values in flat))
 
     def laws(
         self,
@@ -583,16 +578,12 @@ class PairLandscape:
             from 1 - 1e-6 to 1.05 ln D is straight, with its slope at 1; values outside
             [-0.05, 1.05] raise a ValueError.
         """
-        count = 2 * int(np.ceil(PURE / 0.2))
-        ratios = np.linspace(-PURE, PURE, count + 1)
-        curves, _, pure = self._curves(ratios, temperature, occupancy, lattice_factor)
+        curves, _, pure = self._curves(GRID, temperature, occupancy, lattice_factor)
         made = []
         for ion, D in enumerate(_pure_values(D_native, D_foreign)):
             order, sign = (slice(None), 1) if ion == 0 else (slice(None, None, -1), -1)
             log_D = (curves.log_D[ion] - pure[ion])[order]
-            law = scipy.interpolate.CubicHermiteSpline(
-                ratios, log_D, sign * curves.slope[ion][order]
-            )
+            law = scipy.interpolate.CubicHermiteSpline(GRID, log_D, sign * curves.slope[ion][order])
             edge = float(law(logit(1 - NEARLY_PURE), 1)) / NEARLY_PURE
             made.append(PairDiffusivity(float(D), law, edge))
         return made[0], made[1]
@@ -605,9 +596,8 @@ class PairLandscape:
         For `front`. Parameters as in `coefficients`; 1e-12 and less from an end count as the end.
         """
         haven = require("haven", haven, np.nextafter(0, 1), 1.0)
-        ratios = np.linspace(-PURE, PURE, 2 * int(np.ceil(PURE / 0.2)) + 1)
-        step = self._curves(ratios, temperature, occupancy, 1.0)[0].step
-        theta = scipy.interpolate.CubicSpline(ratios, step[0] - step[1])
+        step = self._curves(GRID, temperature, occupancy, 1.0)[0].step
+        theta = scipy.interpolate.CubicSpline(GRID, step[0] - step[1])
         return lambda fraction: haven * theta(_ratios(fraction)[0]).reshape(np.shape(fraction))
 
     def _curves(
@@ -622,12 +612,8 @@ class PairLandscape:
 
 
 def _pure_values(D_native: float, D_foreign: float) -> Array:
-    return np.array(
-        [
-            require("D_native", D_native, *DIFFUSIVITY),
-            require("D_foreign", D_foreign, *DIFFUSIVITY),
-        ]
-    )
+    stated = {"D_native": D_native, "D_foreign": D_foreign}
+    return np.array([require(name, D, *DIFFUSIVITY) for name, D in stated.items()])
 
 
 def _ratios(y: ArrayLike) -> tuple[Array, tuple[int, ...]]:
