@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 import numpy as np
 from scipy.constants import e, k
@@ -113,21 +112,16 @@ def _try(gaussian: Likelihood, number: int, at: dict[str, float]) -> tuple[float
     return float(square), float(np.log10(speed))
 
 
-class _Start(NamedTuple):
-    """Width (eV), and by ion log10 D (m^2/s) and, of several temperatures, its energy (eV)."""
-
-    fwhm: float
-    log10_D: dict[str, float]
-    energy: dict[str, float]
-
-
-def _start(likelihood: Likelihood, occupancy: float) -> _Start:
+def _start(
+    likelihood: Likelihood, occupancy: float
+) -> tuple[float, dict[str, float], dict[str, float]]:
     """Start values: the front theory gives D_foreign for a width; the counts choose the width.
 
-    D of ions at several temperatures are laid through the lines of Arrhenius.
+    They are the width (eV), and by ion log10 D (m^2/s) and, where there are several temperatures,
+    its energy (eV): D is laid through the lines of Arrhenius.
     """
     gaussian = Likelihood(likelihood.experiments, FAMILIES["gaussian"], likelihood.assumed)
-    best, best_square = None, np.inf
+    best, points, best_square = None, {}, np.inf
     for fwhm in _SCAN:
         found, square = {"bulk": []}, 0.0
         try:
@@ -148,19 +142,19 @@ def _start(likelihood: Likelihood, occupancy: float) -> _Start:
             reason = error
             continue
         if square < best_square:
-            best, best_square = {"fwhm": fwhm} | found, square
+            best, points, best_square = fwhm, found, square
     likelihood.evaluations += gaussian.evaluations
     if best is None:
         raise FitError(f"no width between 60 and 460 meV can be simulated: {reason}")
-    start = _Start(best.pop("fwhm"), {}, {})
-    for name, points in best.items():
-        inverse, log_D = np.array(points).T
-        start.log10_D[name] = float(np.mean(log_D))
+    log10_D, energies = {}, {}
+    for name, pairs in points.items():
+        inverse, log_D = np.array(pairs).T
+        log10_D[name] = float(np.mean(log_D))
         if np.ptp(inverse) > 0:
             slope, level = np.polyfit(inverse - inverse.mean(), log_D, 1)
-            start.energy[name] = float(-slope * np.log(10) * k / e)
-            start.log10_D[name] = float(level)
-    return start
+            energies[name] = float(-slope * np.log(10) * k / e)
+            log10_D[name] = float(level)
+    return best, log10_D, energies
 
 
 def landscape_parameters(
@@ -208,12 +202,10 @@ def _experiments(cases: Sequence[Case], errors: Mapping[str, float]) -> tuple[Ex
             raise FitError(f"{title}: its counts are those of another case, {seen[counts]}: one"
                            " measurement counts once")  # fmt: skip
         seen[counts] = title
-        failed = [check for check in experiment.profile.checks if not _bearable(check)]
-        if failed:
-            raise FitError(
-                f"{experiment.case.title}: {failed[0].name} = {failed[0].value:.3g}, allowed"
-                f" {failed[0].low:.3g} to {failed[0].high:.3g}: {failed[0].message}"
-            )
+        for check in profile.checks:
+            if not _bearable(check):
+                raise FitError(f"{title}: {check.name} = {check.value:.3g}, allowed {check.low:.3g}"
+                               f" to {check.high:.3g}: {check.message}")  # fmt: skip
     return experiments
 
 
@@ -240,15 +232,15 @@ def _scale(sigma: float, low: float, high: float, vary: bool = False, moves: str
 def _parameters(
     likelihood: Likelihood, occupancy: float, errors: Mapping[str, float]
 ) -> Parameters:
-    start, experiments = _start(likelihood, occupancy), likelihood.experiments
+    (fwhm, log10_D, energies), experiments = _start(likelihood, occupancy), likelihood.experiments
     found = {
         name: Parameter(p[0], p[1], p[2], moves=name, key=name)
         for name, p in likelihood.family.parameters.items()
     }
     for name in {"fwhm", "fwhm_second"} & found.keys():
-        found[name].value = start.fwhm
+        found[name].value = fwhm
     if "rise_0" in found:  # the Gaussian of the start, at the knots
-        law = activated_diffusivity(gaussian_sed(start.fwhm), 1.0,
+        law = activated_diffusivity(gaussian_sed(fwhm), 1.0,
                                     experiments[0].case.glass.temperature, occupancy)  # fmt: skip
         for i, rise in enumerate(np.diff(np.log(law(KNOTS)))):
             found[f"rise_{i}"].value = float(np.log10(rise))
@@ -261,14 +253,14 @@ def _parameters(
     found["temperature"] = _scale(kelvin, 0.9, 1.1, moves="temperature")
     found["density"], found["voltage"] = _scale(0.02, 0.5, 2), _scale(0.005, 0.5, 2)
     found["log10_D_bulk"] = Parameter(
-        start.log10_D["bulk"], moves="log10_D_bulk", decades=True, key="D_bulk"
+        log10_D["bulk"], moves="log10_D_bulk", decades=True, key="D_bulk"
     )
-    for name, energy in start.energy.items():
+    for name, energy in energies.items():
         found[f"energy_{name}"] = Parameter(energy, 0.0, 5.0, moves="energy", key=f"energy_{name}")
     for number, experiment in enumerate(experiments):
         name = experiment.case.foreign_element
         found[f"log10_D_{name}"] = Parameter(
-            start.log10_D[name], moves="log_ratio", decades=True, key=f"D_{name}"
+            log10_D[name], moves="log_ratio", decades=True, key=f"D_{name}"
         )
         # where the charge is stated or recorded its error moves the front like one of the depth
         given = experiment.duration is None
