@@ -79,23 +79,16 @@ def collect_cards(app, pagename, templatename, context, doctree):
         app.cards |= cards.cards_of(pagename, context["body"])
 
 
-def write_cards(app, exception):
-    if exception is None and app.builder.name == "html":
-        cards.write(app.cards, Path(app.outdir, "_static"))
-
-
-def make_downloads(app, exception):
-    if exception is None and app.builder.name == "html":
-        downloads.make(Path(app.outdir))
-
-
-def trim_mathjax(app, exception):
-    """Leave out the MathJax bundles that no page loads (15 of 24 MB)."""
-    mathjax = Path(app.outdir, "_static", "mathjax")
+def finish(app, exception):
+    """Leave out the MathJax bundles that no page loads (15 of 24 MB); write cards and downloads."""
+    static = Path(app.outdir, "_static")
     loaded = Path(app.config.mathjax_path).name
-    for bundle in mathjax.glob("*.js"):
+    for bundle in Path(static, "mathjax").glob("*.js"):
         if bundle.name != loaded:
             bundle.unlink()
+    if exception is None and app.builder.name == "html":
+        cards.write(app.cards, static)
+        downloads.make(Path(app.outdir))  # last: the pages are among them
 
 
 def offer_tables(app, config):
@@ -252,7 +245,5 @@ def setup(app):
     app.connect("html-page-context", drop_unused_scripts, priority=900)
     app.connect("html-page-context", mend_roles)
     app.connect("html-page-context", collect_cards)
-    app.connect("build-finished", write_cards)
-    app.connect("build-finished", trim_mathjax, priority=900)
-    app.connect("build-finished", make_downloads, priority=950)
+    app.connect("build-finished", finish, priority=950)  # after those that copy files
     return {"parallel_read_safe": True, "parallel_write_safe": True}
