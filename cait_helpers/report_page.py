@@ -62,19 +62,14 @@ def table(rows: Iterable[Sequence[str]], head: Sequence[str] = ()) -> str:
     return f'<div class="scroll" tabindex="0"><table>{top}<tbody>{body}</tbody></table></div>'
 
 
-def headline(fit: LandscapeFit) -> str:
-    """The width with its interval, in one sentence."""
-    if not np.isfinite(fit.fwhm):
-        return f"A landscape of the family “{fit.family}”, which has no full width."
+def numbers(fit: LandscapeFit) -> str:
+    """The width in one sentence, and the fitted numbers with their intervals, as HTML."""
     text = f"The site energy distribution is {fit.fwhm * 1e3:.1f} meV wide"
-    if "fwhm" in fit.interval:
+    if not np.isfinite(fit.fwhm):
+        text = f"A landscape of the family “{fit.family}”, which has no full width"
+    elif "fwhm" in fit.interval:
         low, high = (1e3 * end for end in fit.interval["fwhm"])
         text += f" (95 %: {low:.1f} to {high:.1f} meV)"
-    return text + "."
-
-
-def numbers(fit: LandscapeFit) -> str:
-    """The headline and the fitted numbers with their intervals, as HTML."""
 
     def between(name: str, digits: str) -> str:
         if name not in fit.interval:
@@ -86,15 +81,14 @@ def numbers(fit: LandscapeFit) -> str:
              between("D_bulk", ".4g"))]  # fmt: skip
     for ion, D in fit.foreign_diffusivity.items():
         rows.append((f"D of {ion}", f"{D:.4g} m²/s", between(f"D_{ion}", ".4g")))
-    assumed = "" if "occupancy" in fit.interval else "assumed"
     rows += [
         ("occupied share of the sites", f"{fit.occupancy:.3g}",
-         between("occupancy", ".3g") or assumed),
+         between("occupancy", ".3g") or "assumed"),
         ("family of landscapes", fit.family, ""),
         ("chi-square", f"{fit.chi_square:.0f} for {fit.degrees_of_freedom} degrees of freedom",
          f"reduced {fit.reduced_chi_square:.2f}"),
     ]  # fmt: skip
-    return f'<p class="answer">{escape(headline(fit))}</p>' + table(
+    return f'<p class="answer">{escape(text)}.</p>' + table(
         rows, ("quantity", "value", "95 % interval")
     )
 
