@@ -509,7 +509,7 @@ class Workbench:
 
     def save_report(self) -> None:
         """Save the report of the fit that is shown, in a new folder."""
-        foreign = "-".join(dict.fromkeys(self.fit.foreign_diffusivity))
+        foreign = "-".join(self.fit.foreign_diffusivity)
         folder = self.report_folder / f"{foreign} report {time.strftime('%Y-%m-%d %H.%M.%S')}"
         try:
             save_report(

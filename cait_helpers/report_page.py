@@ -22,7 +22,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from .budget import Budget
-from .cases import Case, element
+from .cases import Case
 from .figures import landscape_figure, steps_figure
 from .fit import LandscapeFit
 from .sims import Profile
@@ -196,7 +196,7 @@ def report_page(
         f"<h2>{'The run' if len(cases) == 1 else 'The runs'}</h2>",
         *(case_section(x.case, x.profile) for x in fit.experiments),
         "<h2>Inputs</h2>", table(hashes, ("file", "size", "SHA-256")), texts,
-        f'<p class="screen"><a download="{escape(_short(cases))}.zip"'
+        f'<p class="screen"><a download="{"-".join(fit.foreign_diffusivity)}_report.zip"'
         f' href="data:application/zip;base64,{packed}">Everything as a zip archive</a>: numbers'
         " (CSV, JSON) and inputs.</p>",
         "<h2>Versions</h2>", table(versions.items()),
@@ -204,10 +204,6 @@ def report_page(
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=escape(title), body="\n".join(filter(None, parts))
     )
-
-
-def _short(cases: Sequence[Case]) -> str:
-    return "-".join(dict.fromkeys(element(case.foreign) for case in cases)) + "_report"
 
 
 def budget_section(budget: Budget) -> str:
