@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -172,14 +171,6 @@ def _levels(shapes: Array, width: float, shares: Array, kT: float) -> Array:
     return unit * level
 
 
-class Span(NamedTuple):
-    """Full widths (eV) that the data allow, and chi-square of the best."""
-
-    low: float
-    high: float
-    chi_square: float
-
-
 def _end(widths: Sequence[float], rise: Callable[[float], float], limit: float) -> float:
     """The last of ``widths``, sorted, at which chi-square rises to ``limit``, between two."""
     at = max(n for n, w in enumerate(widths) if rise(w) <= limit)
@@ -198,12 +189,12 @@ def _end(widths: Sequence[float], rise: Callable[[float], float], limit: float) 
 
 def two_components(
     seen: Seen, about: float, kT: float, filling: str, occupancy: Prior, scale: float
-) -> Span:
+) -> tuple[float, float, float]:
     """The full widths of two Gaussians that agree with the data to 95 %.
 
-    At each full width, from 0.4 to 2 times ``about`` (eV), the shape, and the occupancy within its
-    error, are those that agree best with what is `Seen`. ``scale`` is the reduced chi-square
-    where that is above one.
+    Returns the lowest and the highest (eV), and chi-square of the best. At each full width, from
+    0.4 to 2 times ``about`` (eV), the shape, and the occupancy within its error, are those that
+    agree best with what is `Seen`. ``scale`` is the reduced chi-square where that is above one.
     """
     root = np.linalg.cholesky(seen.information + 1e-9 * np.eye(seen.knots.size)).T
     y = np.append(seen.knots, 1.0)
@@ -254,5 +245,5 @@ def two_components(
             if 0 <= n < len(widths) - 1:
                 rise(0.5 * (widths[n] + widths[n + 1]))
     least = min(map(rise, known))
-    ends = [_end(sorted(known)[::side], rise, least + _LIMIT * scale) for side in (-1, 1)]
-    return Span(*ends, seen.chi_square + least)
+    low, high = (_end(sorted(known)[::side], rise, least + _LIMIT * scale) for side in (-1, 1))
+    return low, high, seen.chi_square + least
