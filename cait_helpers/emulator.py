@@ -6,12 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
+from .checks import Array
 from .npp import Run, front_depth
-
-Array = NDArray[np.float64]
 
 # shares of the charge at which time and current are kept
 TRACE = np.linspace(0.0, 1.0, 41) ** 1.5

@@ -7,16 +7,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import chi2, norm
 
+from .checks import Array
 from .likelihood import FitError, Likelihood, covariance, jacobian, minimise
 from .npp import SimulationError
 from .parameters import Parameter, Parameters, copied, free_names, values_of
 from .shapes import look
-
-Array = NDArray[np.float64]
 
 _SHARE = 0.4  # of the excess of chi-square that an entry must take away to be its cause
 _CHARGE = 0.014  # relative error of charge found over passed, by crater and area

@@ -102,14 +102,21 @@ from typing import Any
 
 import numpy as np
 import scipy  # loads its heavy parts, such as scipy.interpolate, when they are first used
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.constants import e
 from scipy.special import expit, logit, ndtr, ndtri
 
-from .checks import DIFFUSIVITY, OCCUPANCY, POSITIVE, TEMPERATURE, require, require_all, require_fit
+from .checks import (
+    DIFFUSIVITY,
+    OCCUPANCY,
+    POSITIVE,
+    TEMPERATURE,
+    Array,
+    require,
+    require_all,
+    require_fit,
+)
 from .landscape import BOLTZMANN, HIGHEST, SMALLEST, GaussianSed, require_sed
-
-Array = NDArray[np.float64]
 
 RADIUS = 9.0  # of the normal variables: 1e-18 of the sites lie beyond
 ENOUGH = 100_000  # nodes beyond which a steep place between bands is no reason for more

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import TEMPERATURE, require, require_name, require_whole
+from .checks import TEMPERATURE, Array, require, require_name, require_whole
 from .landscape import BOLTZMANN
 from .lattice import (
     LATTICES,
@@ -35,8 +35,6 @@ from .lattice import (
     walk_box,
 )
 from .pair import PairLandscape, fill
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
