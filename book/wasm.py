@@ -1,7 +1,5 @@
 """Compile the package's own kernels to WebAssembly, for the pages: numba's LLVM code, no linker.
 
-    python book/wasm.py solver.wasm
-
 numba compiles each of `doors.DOORS` without optimisation and with everything that it calls; LLVM
 has a target wasm32, and llvmlite brings it along. What LLVM emits is an object file; its
 provisional addresses make it a module as soon as it says what it exports. A function of numba's
@@ -336,11 +334,7 @@ def loadable(object_file: bytes, exports: list[str]) -> bytes:
     return bytes(out)
 
 
-if __name__ == "__main__":
-    if any(os.environ.get(name) != value for name, value in PLAIN.items()):
-        target = Path(sys.argv[1])
-        target.write_bytes(built())
-    else:
-        part = Path(sys.argv[1]).with_suffix(".part")
-        part.write_bytes(compile_module())
-        part.replace(sys.argv[1])
+if __name__ == "__main__":  # in the process of `built`
+    part = Path(sys.argv[1]).with_suffix(".part")
+    part.write_bytes(compile_module())
+    part.replace(sys.argv[1])
