@@ -14,13 +14,13 @@ import cait_helpers as cait
 EXAMPLES = ROOT / "book" / "examples.txt"
 # Headings of the page, and the modules whose names stand below them.
 PARTS = {
-    "From an instrument's tables to profiles": ("exports", "sims", "cases"),
-    "The landscape": ("landscape", "families", "pair"),
+    "From an instrument's tables to profiles": ("exports", "tables", "sims", "cases"),
+    "The landscape": ("landscape", "pair"),
     "The simulation": ("conditions", "npp", "ensemble"),
     "The exact front": ("fronts",),
     "The fit and its uncertainty": ("parameters", "likelihood", "fit", "budget", "uncertainty"),
     "Onsager coefficients and the Haven ratio": ("onsager", "lattice"),
-    "Reports, figures, a form for own files": ("report", "figures", "workbench"),
+    "Reports, figures, a form for own files": ("report", "figures", "form"),
 }
 
 
@@ -58,12 +58,10 @@ def page() -> str:
         names = sorted(set(shown) ^ set(cait.__all__))
         raise ValueError(f"{EXAMPLES.name}: {names} have no example, or are no public names")
     run()
-    left = [name for name in cait.__all__ if home(name) not in sum(PARTS.values(), ())]
     text = []
-    for title, modules in [*PARTS.items(), ("More", None)]:
-        names = [n for n in cait.__all__ if home(n) in modules] if modules else left
-        if names:
-            text.append(f"## {title}")
+    for title, modules in PARTS.items():
+        text.append(f"## {title}")
+        names = [name for name in cait.__all__ if home(name) in modules]
         for name in sorted(names, key=list(shown).index):
             text.append(f"### {name}\n\n{_documented(name)}\n\n```pycon\n{shown[name]}\n```")
     return "\n\n".join(text)

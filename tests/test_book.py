@@ -325,6 +325,14 @@ def test_the_reference_shows_every_public_name_with_an_example(book):
     ]
 
 
+def test_the_reference_has_a_heading_for_every_public_name():
+    """The modules below its headings are those in which the public names live, each once."""
+    import cait_helpers
+
+    homes = {api.home(name) for name in cait_helpers.__all__}
+    assert sorted(sum(api.PARTS.values(), ())) == sorted(homes)
+
+
 def test_an_example_that_comes_out_differently_stops_the_build(monkeypatch):
     monkeypatch.setattr(api, "examples", lambda: {"two": ">>> 1 + 1\n3"})
     with pytest.raises(ValueError, match="two"):
