@@ -605,12 +605,9 @@ class InvertedSed:
         return expit(self._splines[1](_snap(as_array("energy", energy), self.energy, 1e-13)))
 
     def pdf(self, energy: ArrayLike) -> Array:
-        share = self.cdf(energy)
-        return (
-            share
-            * (1 - share)
-            * self._splines[1](_snap(as_array("energy", energy), self.energy, 1e-13), 1)
-        )
+        energy = _snap(as_array("energy", energy), self.energy, 1e-13)
+        share = expit(self._splines[1](energy))
+        return share * (1 - share) * self._splines[1](energy, 1)
 
 
 def _snap(x: ArrayLike, window: Array, slack: float) -> Array:
