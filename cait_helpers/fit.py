@@ -591,12 +591,10 @@ def _expected(likelihood: Likelihood, number: int, values, run: Run) -> tuple[di
     state = State(run.x, run.fraction[native], run.fraction[foreign], *trace(run))
     fractions = likelihood.fractions(number, values, state)
     levels, _ = experiment.levels(fractions)
-    other, _ = experiment.levels(
-        likelihood.fractions(number, values, likelihood.state(number, values))
-    )
+    polynomials = likelihood.expected(number, values).values()
     counts, distance = {}, 0.0
-    for ion in experiment.ions:
-        distance += np.sum((levels[ion] - other[ion]) ** 2 / other[ion])
+    for ion, other in zip(experiment.ions, polynomials, strict=True):
+        distance += np.sum((levels[ion] - other) ** 2 / other)
         counts[ion] = profile.background[ion] + profile.scale[ion] * fractions[ion]
         counts[ion][profile.used] = levels[ion]
     return counts, distance
