@@ -196,7 +196,8 @@ def main():
               f" {fit.misfit.sigmas:6.1f} {clock[1] - clock[0]:5.1f} {clock[2] - clock[1]:7.1f}"
               f"  {kind}; {fit.misfit.cause}", flush=True)  # fmt: skip
     print(f"held {sum(held)} of {len(held)}; median half-width {np.median(half):.1f} meV;"
-          f" scatter of the estimates {np.std(off):.1f} meV")  # fmt: skip
+          f" scatter of the estimates {np.std(off):.1f} meV,"
+          f" {np.sqrt(np.mean(np.square(off))):.1f} about the truth")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -474,7 +474,11 @@ def measure_all(options: argparse.Namespace) -> None:
     if options.resume and stored.exists():
         found |= results.load(stored)
 
+    def in_order(row: dict) -> tuple:
+        return results.CODES.index(row["code"]), CLASSES.index(row["class"]), row["problem"]
+
     def save() -> None:
+        found["rows"].sort(key=in_order)
         add_ratios(found["rows"])
         stored.write_text(json.dumps(found, indent=1, default=np.generic.item) + "\n")
 

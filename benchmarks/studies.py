@@ -1,7 +1,7 @@
 """Run the long studies of the project and store what they find, for the chapter on trust.
 
     python benchmarks/studies.py [study ...]       run all of them, or some
-    python benchmarks/studies.py --read study "departures.py 3000 40" log
+    python benchmarks/studies.py --read study "departures.py 3000 60" log
                                                    take it from what a run has printed
 
 Each study is a command of its own, and what it prints at its end is read here, number by number.
@@ -59,8 +59,9 @@ STUDIES = {
         "{seed} +{made} +{found} +{error}% +{sigma} +(?:yes|NO)",
     ),
     "departures": Study(
-        "departures.py 5000 40",
-        "held {held} of {fitted}; median half-width {half} meV; scatter of the estimates {scatter}",
+        "departures.py 5000 60",
+        "held {held} of {fitted}; median half-width {half} meV;"
+        " scatter of the estimates {scatter} meV, {truth} about the truth",
         "{seed} +{made} +{found} +{inner_low}- *{inner_high} +{low}- *{high} +(?:yes|NO)",
     ),
     "calls": Study("hostile.py", "{calls} calls of {doors} doors, {faults} faults"),

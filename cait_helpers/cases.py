@@ -231,7 +231,9 @@ class Case:
         time, density = (values[:5] for values in self.current())
         first = density[0]
         if time.size == 5 and density.min() > 0:
-            first = max(np.polyfit(time, density**-2, 1)[1], first**-2 / 4) ** -0.5
+            # readings scatter in proportion to themselves, and so most where 1/j^2 is large
+            straight = np.polyfit(time, density**-2, 1, w=density**2)
+            first = max(straight[1], first**-2 / 4) ** -0.5
         return float(first) * self.glass.thickness / self.drive.value
 
     def _checks(self) -> tuple[Check, ...]:

@@ -222,13 +222,13 @@ DEPARTURES = """seed   made  found         counting           total held  misfit
 5000  201.7  209.3   209.0- 209.7   171.3- 240.2 yes     1.3   2.0    33.1  thermal 0.861
 5001  187.7   99.3    99.0-  99.7    81.3- 120.2 NO      1.3   2.0    33.1  sharp 0.901
 5002  187.7  refused: the profile of Rb+ is not native glass at its end; sharp 0.871
-held 1 of 2; median half-width 27.1 meV; scatter of the estimates 40.1 meV
+held 1 of 2; median half-width 27.1 meV; scatter of the estimates 40.1 meV, 62.7 about the truth
 """
 
 
 def test_a_study_is_read_with_every_one_of_its_cases():
     read = studies.result("departures", DEPARTURES)
-    assert read["found"] == {"held": 1, "fitted": 2, "half": 27.1, "scatter": 40.1}
+    assert read["found"] == {"held": 1, "fitted": 2, "half": 27.1, "scatter": 40.1, "truth": 62.7}
     ends = [(row["inner_high"], row["low"], row["high"]) for row in read["rows"]]
     assert ends == [(209.7, 171.3, 240.2), (99.7, 81.3, 120.2)]
     with pytest.raises(ValueError, match="of its cases 1 could"):

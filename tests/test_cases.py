@@ -402,6 +402,18 @@ def test_the_first_current_belongs_to_the_conductivity(write):
     assert found["voltage = 25"] == pytest.approx(0.8, abs=0.01)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_a_current_that_falls_tenfold_at_once_still_tells_the_conductivity(write, seed):
+    """Readings good to 1 %: the first of them knows best, and no sound case is refused."""
+    rng = np.random.default_rng(seed)
+    current = "time / s, current / A\n" + "".join(
+        f"{t}, {8e-8 / np.sqrt(1 + t / 120) * (1 + 0.01 * rng.standard_normal()):.6e}\n"
+        for t in range(0, 60000, 3000)
+    )
+    case = read_case(write(("charge = .*", ""), NONE, current=current))
+    assert case.first_conductivity() == pytest.approx(case.conductivity, rel=0.04)
+
+
 def test_a_case_keeps_the_bytes_that_were_read(write):
     path = write(CHARGE)
     case = read_case(path)
