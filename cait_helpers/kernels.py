@@ -60,7 +60,7 @@ voltage ``clock_floor`` keeps the clock going where the current may vanish:
 ds = (current + clock_floor) dt.
 
 ``half_hops`` is a tuple: numba knows its length, and unrolls the loops over the ions, which saves
-a quarter of the time.
+a sixth of the time.
 """
 
 Now = namedtuple("Now", "t charge dt_ds dq_ds bend ds_before value integral")
