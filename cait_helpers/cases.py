@@ -296,12 +296,15 @@ def read_case(path: str | Path) -> Case:
     path = Path(require_kind("path", path, str, os.PathLike))
     try:
         source = read_source(path)
-        text = source.data.decode("utf-8-sig").replace("\r\n", "\n")
-        return _case(source, tomllib.loads(text))
-    except SimsError as error:  # it names its own file: this one, or that of the recorded current
-        raise CaseError(str(error)) from error
+        case = tomllib.loads(source.data.decode("utf-8-sig").replace("\r\n", "\n"))
+    except SimsError as error:
+        raise CaseError(str(error)) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CaseError(f"{path}: not a TOML file: {error}") from None
+    try:
+        return _case(source, case)
+    except SimsError as error:  # of the recorded current: it names its own file
+        raise CaseError(str(error)) from error
     except ValueError as error:
         raise CaseError(f"{path}: {error}") from error
 
